@@ -1,0 +1,21 @@
+// The sub-commands of calltap. Each function adds one to the application; its callback runs the command and stores the
+// process's exit status in `status`.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace calltap::cli {
+
+void add_list(CLI::App& app, int& status);
+void add_record(CLI::App& app, int& status);
+void add_report(CLI::App& app, int& status);
+void add_replay(CLI::App& app, int& status);
+void add_graph(CLI::App& app, int& status);
+void add_info(CLI::App& app, int& status);
+
+/// Prints "calltap: <message>" to standard error, in red on a terminal. Returns 1, the status for a command that failed.
+int fail(const char* message);
+
+}  // namespace calltap::cli
