@@ -1,15 +1,17 @@
 #include "isa/x86_64/decode.h"
 
-#include <Zydis/Zydis.h>
 #include <gtest/gtest.h>
 
 #include <array>
 #include <random>
 #include <vector>
 
+#include "x86_disassembler.h"
+
 namespace calltap::isa::x86_64 {
 namespace {
 
+using test::hex_bytes;
 using Bytes = std::vector<std::uint8_t>;
 
 /// Length that Zydis gives to a NOP of our two kinds at the start of `code`, 0 for everything else.
@@ -31,17 +33,6 @@ unsigned zydis_nop_length(std::span<const std::uint8_t> code) {
   return one_byte || long_form ? instruction.length : 0;
 }
 
-std::string hex(std::span<const std::uint8_t> code) {
-  std::string text;
-  for (std::uint8_t b : code) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    text += kDigits[b >> 4];
-    text += kDigits[b & 15];
-    text += ' ';
-  }
-  return text;
-}
-
 TEST(NopLength, EveryOperandOfTheLongNopAgreesWithZydis) {
   unsigned nops = 0;
   for (unsigned modrm = 0; modrm < 256; ++modrm) {
@@ -49,10 +40,10 @@ TEST(NopLength, EveryOperandOfTheLongNopAgreesWithZydis) {
       const std::array<std::uint8_t, 9> code = {0x0f, 0x1f, static_cast<std::uint8_t>(modrm),
                                                 static_cast<std::uint8_t>(sib)};
       const unsigned length = nop_length(code);
-      ASSERT_EQ(length, zydis_nop_length(code)) << hex(code);
+      ASSERT_EQ(length, zydis_nop_length(code)) << hex_bytes(code);
       nops += length != 0;
       for (unsigned cut = 0; cut < length; ++cut) {
-        ASSERT_EQ(nop_length(std::span(code).first(cut)), 0u) << hex(code) << "cut to " << cut;
+        ASSERT_EQ(nop_length(std::span(code).first(cut)), 0u) << hex_bytes(code) << " cut to " << cut;
       }
     }
   }
@@ -85,7 +76,7 @@ TEST(NopLength, RandomBytesBehindPrefixesAgreeWithZydis) {
     code.resize(random() % 20 + 1);
 
     const unsigned length = nop_length(code);
-    ASSERT_EQ(length, zydis_nop_length(code)) << hex(code);
+    ASSERT_EQ(length, zydis_nop_length(code)) << hex_bytes(code);
     nops += length != 0;
   }
   EXPECT_GT(nops, 300'000u);
