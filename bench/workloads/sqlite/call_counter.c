@@ -1,5 +1,6 @@
-// Counts the calls of a program built with `gcc -pg -mfentry`, without any part of Calltap: the number that a recording
-// of the same program is checked against. Written to standard error when the program exits. Single-threaded, x86-64.
+// Counts the calls of a program built with `gcc -pg -mfentry`, without any part of Calltap: the number that a
+// recording of the same program is checked against. Written to standard error when the program exits.
+// Single-threaded, x86-64.
 #include <stdio.h>
 
 unsigned long calls_counted;
