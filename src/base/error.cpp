@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCoun
     "the ELF file is not 64-bit little-endian",
     "the ELF file is for another machine",
     "the ELF file is malformed",
+    "the ELF file is neither a program nor a shared library",
     "the ELF file has no section headers",
     "the file on disk is not the one that is loaded (build-id differs)",
     "out of memory",

@@ -23,6 +23,7 @@ enum class ErrorCode : std::uint16_t {
   kElfForeignClass,
   kElfForeignMachine,
   kElfMalformed,
+  kElfNotLoadable,
   kElfNoSectionHeaders,
   kBuildIdMismatch,
   // memory

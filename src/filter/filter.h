@@ -1,15 +1,22 @@
 // Which functions a client wants, after the kernel's rules: an empty list means all, notrace wins.
 //
 // Pattern:   ["!"] [module-glob ":"] name-glob
-//   globs    *  ?  [abc]  [a-z]  [!a-z]   \x quotes x
-//   names    a pattern is matched against the symbol name, the demangled signature, and the demangled name without
-//            its parameter list ("ns::Class::f" and "ns::Class::f(int)" both find ns::Class::f(int)); "::" is part of
-//            names and never taken for the module separator
-//   module   matched against the file's base name, with and without the part from ".so" on ("libfoo", "libfoo.so.1")
-//   "!"      removes what earlier patterns of the same list selected
+//   globs    *  ?  [abc]  [a-z]  [!a-z]   \x quotes x; a "]" that comes first in a set belongs to it
+//   names    a pattern is matched against the symbol name, the demangled signature, and, if it has no "(",
+//   the
+//            demangled name without its parameter list and what follows it ("ns::Class::f" and
+//            "ns::Class::f(int)" both find ns::Class::f(int) const); what stands before the parameter list
+//            stays, also the return type that a template's signature has ("*max<int>" finds "int const&
+//            std::max<int>(...)"). "::" is part of names and never taken for the module separator
+//   module   matched against the file's base name, with and without the part from ".so" on ("libfoo",
+//   "libfoo.so.1")
+//   "!"      removes what earlier patterns of the same list selected; a list that starts with "!" starts from
+//   all
+//
+// Everything here is free of state but its own objects: any thread, signal-safe on distinct objects.
 #pragma once
 
-#include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/array.h"
@@ -17,7 +24,8 @@
 
 namespace calltap::filter {
 
-/// Glob match of the whole text. Linear time in practice (no exponential backtracking). Any thread, signal-safe.
+/// Glob match of the whole text, in at most |pattern| * |text| steps. A set without its "]" matches a literal
+/// "[".
 bool glob_match(std::string_view pattern, std::string_view text);
 
 struct FunctionName {
@@ -26,6 +34,9 @@ struct FunctionName {
   std::string_view signature;  // demangled; equal to symbol where there is nothing to demangle
 };
 
+/// "ns::f<int>(char*) const" -> "ns::f<int>"; a text without a parameter list stays as it is.
+std::string_view without_parameters(std::string_view signature);
+
 /// One parsed pattern. Views point into the text given to add(), which must outlive it.
 struct Pattern {
   bool remove = false;
@@ -33,25 +44,25 @@ struct Pattern {
   std::string_view module;
   std::string_view name;
 };
-/// Errors: kFilterSyntax with `address` = column (from 1) of the offending character.
+/// Errors: kFilterSyntax with `address` = column (from 1) of the offending character, one past the last where
+/// something is missing at the end.
 base::Result<Pattern> parse_pattern(std::string_view text);
 bool matches(const Pattern& pattern, const FunctionName& function);
 
 class Filter {
  public:
-  /// -F. The text must outlive the filter.
+  /// -F. The text must outlive the filter. Errors: kFilterSyntax (see parse_pattern), kOutOfMemory.
   base::Result<void> add(std::string_view pattern);
-  /// -N: never select what this matches, whatever add() says.
+  /// -N: never select what this matches, whatever add() says. A "!" takes back what earlier -N patterns
+  /// excluded.
   base::Result<void> add_notrace(std::string_view pattern);
   [[nodiscard]] bool selects(const FunctionName& function) const;
   [[nodiscard]] bool empty() const { return patterns_.empty() && notrace_.empty(); }
+  [[nodiscard]] std::span<const Pattern> patterns() const { return patterns_; }
 
  private:
   base::Array<Pattern> patterns_;
   base::Array<Pattern> notrace_;
 };
-
-/// Edit distance between two names, ignoring case, at most `limit` (then limit + 1). For "did you mean".
-unsigned edit_distance(std::string_view a, std::string_view b, unsigned limit);
 
 }  // namespace calltap::filter

@@ -19,11 +19,12 @@ namespace calltap::site {
 /// Why a recorded address is not a usable site.
 enum class SiteProblem : std::uint8_t {
   kNone,
-  kNotCode,          // the address is not in an executable segment of the file
-  kNotNops,          // the bytes there are not the NOPs a compiler reserves
-  kEntryUnknown,     // pad NOPs, but no symbol, unwind entry or landing pad says where the function starts
-  kDuplicate,        // another site covers the same bytes
-  kSledTooShort,     // fewer bytes than any method of this architecture needs (e.g. -fpatchable-function-entry=2)
+  kNotCode,       // the address is not in an executable segment of the file
+  kNotNops,       // the bytes there are not the NOPs a compiler reserves
+  kEntryUnknown,  // pad NOPs, but no symbol, unwind entry or landing pad says where the function starts
+  kDuplicate,     // another site covers the same bytes
+  kSledTooShort,  // fewer bytes than any method of this architecture needs (e.g.
+                  // -fpatchable-function-entry=2)
   kCount
 };
 /// Lower case, no full stop, says what to do where something can be done.
@@ -43,11 +44,11 @@ struct Site {
   SiteProblem problem = SiteProblem::kNone;
 };
 
-/// All recorded sites in ascending order of `entry`, usable or not. Works from the file alone (relocations are read
-/// from .rela.dyn / .relr.dyn where the section's own bytes are not final), so the same call serves the tool and the
-/// runtime. Index in this list is the site's number everywhere: function id = module's first id + index.
-/// An ELF file without any site gives an empty list, not an error. Errors: kElfMalformed, kOutOfMemory,
-/// kElfNoSectionHeaders.
+/// All recorded sites in ascending order of `entry`, usable or not. Works from the file alone (relocations
+/// are read from .rela.dyn / .relr.dyn where the section's own bytes are not final), so the same call serves
+/// the tool and the runtime. Index in this list is the site's number everywhere: function id = module's first
+/// id + index. An ELF file without any site gives an empty list, not an error. Errors: kElfMalformed,
+/// kOutOfMemory, kElfNoSectionHeaders.
 base::Result<base::Array<Site>> discover(const ElfFile& file);
 
 }  // namespace calltap::site

@@ -1,4 +1,5 @@
-// Function names by address: .symtab, else .dynsym; from a separate debug file when the module itself is stripped.
+// Function names by address: .symtab, else .dynsym; from a separate debug file when the module itself is
+// stripped.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,15 @@ struct Symbol {
   std::string_view name;  // mangled, without @version
 };
 
-/// Sorted function symbols. Views point into the ElfFile it was built from.
+/// Sorted function symbols. Views point into the ElfFile it was built from, which must outlive it.
 class SymbolTable {
  public:
-  /// STT_FUNC and STT_GNU_IFUNC of `file`, or of its separate debug file where the module has no .symtab and one is
-  /// found (see find_debug_file). Of several names for one address the best is kept: global before weak before local,
-  /// then the shorter, then the alphabetically first. Errors: kElfMalformed, kOutOfMemory.
-  static base::Result<SymbolTable> load(const ElfFile& file, const char* debug_root = "/usr/lib/debug");
+  /// STT_FUNC and STT_GNU_IFUNC of `file`, or of its separate debug file where the module has no .symtab and
+  /// one is found (see find_debug_file; `module_path` as there). Of several names for one address the best is
+  /// kept: global before weak before local, then the shorter, then the alphabetically first. Symbols that are
+  /// malformed are left out. Errors: kOutOfMemory. Not signal-safe (maps files); any thread.
+  static base::Result<SymbolTable> load(const ElfFile& file, const char* debug_root = "/usr/lib/debug",
+                                        const char* module_path = nullptr);
 
   /// The symbol that starts at or covers the address, or null.
   [[nodiscard]] const Symbol* find(base::LinkAddress address) const;
@@ -35,23 +38,12 @@ class SymbolTable {
   base::Array<Symbol> symbols_;
 };
 
-/// Demangles with the given function (__cxa_demangle's signature), or returns an empty view. The text lives until the
-/// next call of the same object. The runtime passes what dlsym finds (none in a C program), the tool its own.
-class Demangler {
- public:
-  using Function = char* (*)(const char* mangled, char* buffer, std::size_t* length, int* status);
-  explicit Demangler(Function function) : function_(function) {}
-  Demangler(const Demangler&) = delete;
-  Demangler& operator=(const Demangler&) = delete;
-  ~Demangler();
-  /// `mangled` itself if it is not a mangled name.
-  std::string_view demangle(std::string_view mangled);
+/// Appends the address of every function symbol of the file itself, in no order. Errors: kOutOfMemory.
+base::Result<void> append_function_symbols(const ElfFile& file, base::Array<base::LinkAddress>& addresses);
 
- private:
-  Function function_;
-  char* buffer_ = nullptr;
-  std::size_t length_ = 0;
-  base::Array<char> copy_;
-};
+/// The name of the function whose entry this is, or "module+0xoffset" where no symbol starts there. `buffer`
+/// holds that text, cut off where it does not fit.
+std::string_view function_name(const SymbolTable& symbols, std::string_view module, base::LinkAddress entry,
+                               std::span<char> buffer);
 
 }  // namespace calltap::site

@@ -1,0 +1,22 @@
+// The addresses that compilers record for patchable functions, after relocation.
+#pragma once
+
+#include "base/address.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "site/elf_file.h"
+#include "site/machine_rules.h"
+#include "site/sites.h"
+
+namespace calltap::site {
+
+struct Recorded {
+  base::LinkAddress address;
+  SiteSource source = SiteSource::kPatchableFunctionEntries;
+};
+
+/// Every address in the sections __patchable_function_entries and __mcount_loc, ascending. Zeros are left
+/// out: they belonged to functions that the linker dropped. Errors: kElfMalformed, kOutOfMemory.
+base::Result<base::Array<Recorded>> read_recorded(const ElfFile& file, const MachineRules& rules);
+
+}  // namespace calltap::site

@@ -1,0 +1,212 @@
+#include "filter/filter.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+
+#include "filter/near_miss.h"
+
+namespace calltap::filter {
+namespace {
+
+TEST(Glob, StarsQuestionMarksAndSets) {
+  EXPECT_TRUE(glob_match("", ""));
+  EXPECT_FALSE(glob_match("", "a"));
+  EXPECT_TRUE(glob_match("*", ""));
+  EXPECT_TRUE(glob_match("sqlite3_*", "sqlite3_step"));
+  EXPECT_FALSE(glob_match("sqlite3_*", "sqlite_step"));
+  EXPECT_TRUE(glob_match("*a*b*c", "xxaybzbc"));
+  EXPECT_FALSE(glob_match("*a*b*c", "xxaybzb"));
+  EXPECT_TRUE(glob_match("f?o", "foo"));
+  EXPECT_FALSE(glob_match("f?o", "fo"));
+  EXPECT_TRUE(glob_match("[a-c]x", "bx"));
+  EXPECT_FALSE(glob_match("[a-c]x", "dx"));
+  EXPECT_TRUE(glob_match("[!a-c]x", "dx"));
+  EXPECT_FALSE(glob_match("[!a-c]x", "ax"));
+  EXPECT_TRUE(glob_match("[]x]", "]"));
+  EXPECT_TRUE(glob_match("[a-]", "-"));
+  EXPECT_TRUE(glob_match("[\\]]", "]"));
+}
+
+TEST(Glob, BackslashQuotes) {
+  EXPECT_TRUE(glob_match("operator\\*", "operator*"));
+  EXPECT_FALSE(glob_match("operator\\*", "operator()"));
+  EXPECT_TRUE(glob_match("operator\\[\\]", "operator[]"));
+}
+
+TEST(Glob, ManyStarsTakeNoExponentialTime) {
+  std::string pattern;
+  for (int i = 0; i < 50; ++i) pattern += "a*";
+  pattern += "b";
+  const std::string text(20000, 'a');
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_FALSE(glob_match(pattern, text));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
+
+TEST(Signature, ParameterListIsCut) {
+  EXPECT_EQ(without_parameters("ns::f(int, char)"), "ns::f");
+  EXPECT_EQ(without_parameters("ns::C::f(void (*)(int)) const"), "ns::C::f");
+  EXPECT_EQ(without_parameters("int ns::f<int (*)(char)>(int (*)(char)) const &"),
+            "int ns::f<int (*)(char)>");
+  EXPECT_EQ(without_parameters("C::operator()(int)"), "C::operator()");
+  EXPECT_EQ(without_parameters("C::operator()"), "C::operator()");
+  EXPECT_EQ(without_parameters("(anonymous namespace)::f()"), "(anonymous namespace)::f");
+  EXPECT_EQ(without_parameters("f(int) [clone .part.0] [clone .cold]"), "f");
+  EXPECT_EQ(without_parameters("f(int)::{lambda(char)#1}::operator()(char) const"),
+            "f(int)::{lambda(char)#1}::operator()");
+  EXPECT_EQ(without_parameters("plain_c_name"), "plain_c_name");
+}
+
+FunctionName function(std::string_view signature, std::string_view module = "libdemo.so.1") {
+  return {module, "_Zsymbol", signature};
+}
+
+bool match(std::string_view pattern, const FunctionName& name) {
+  auto parsed = parse_pattern(pattern);
+  EXPECT_TRUE(parsed.ok()) << pattern;
+  return matches(*parsed, name);
+}
+
+TEST(Pattern, MatchesSymbolSignatureAndName) {
+  const FunctionName f = function("ns::Class::f(int) const");
+  EXPECT_TRUE(match("_Zsymbol", f));
+  EXPECT_TRUE(match("ns::Class::f", f));
+  EXPECT_TRUE(match("ns::Class::f(int) const", f));
+  EXPECT_TRUE(match("ns::*", f));
+  EXPECT_TRUE(match("*::f", f));
+  EXPECT_FALSE(match("ns::Class::f(char) const", f));
+  EXPECT_FALSE(match("ns::Class", f));
+}
+
+TEST(Pattern, ModuleIsSeparatedByOneColon) {
+  const FunctionName f = function("ns::f(int)");
+  EXPECT_TRUE(match("libdemo.so.1:ns::f", f));
+  EXPECT_TRUE(match("libdemo:ns::f", f));
+  EXPECT_TRUE(match("lib*:ns::f", f));
+  EXPECT_FALSE(match("libother:ns::f", f));
+  EXPECT_FALSE(match("libdem:ns::f", f));
+  EXPECT_TRUE(match("program:f", {"program", "f", "f"}));
+}
+
+TEST(Pattern, ColonInASetOrQuotedIsNoSeparator) {
+  EXPECT_TRUE(match("ns[:]f", function("ns:f")));
+  EXPECT_TRUE(match("ns\\:f", function("ns:f")));
+  EXPECT_TRUE(match("f\\[abi\\:cxx11\\]", function("f[abi:cxx11](int)")));
+}
+
+struct SyntaxCase {
+  const char* name;
+  const char* pattern;
+  std::uint64_t column;
+};
+
+class PatternSyntax : public testing::TestWithParam<SyntaxCase> {};
+
+TEST_P(PatternSyntax, ErrorPointsAtTheCharacter) {
+  auto parsed = parse_pattern(GetParam().pattern);
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_EQ(parsed.error().code, base::ErrorCode::kFilterSyntax);
+  EXPECT_EQ(parsed.error().address, GetParam().column);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rules, PatternSyntax,
+    testing::Values(SyntaxCase{"Empty", "", 1}, SyntaxCase{"NothingToRemove", "!", 2},
+                    SyntaxCase{"NoModule", ":f", 1}, SyntaxCase{"NoModuleToRemoveFrom", "!:f", 2},
+                    SyntaxCase{"NoName", "libfoo:", 8}, SyntaxCase{"OpenSet", "abc[de", 4},
+                    SyntaxCase{"OpenSetThatStartsWithItsEnd", "f[]", 2},
+                    SyntaxCase{"ReversedRange", "f[az-b]", 4}, SyntaxCase{"NothingQuoted", "foo\\", 4},
+                    SyntaxCase{"NothingQuotedInASet", "foo[\\", 5},
+                    SyntaxCase{"ScopeInModule", "ns::a:f", 3}),
+    [](const testing::TestParamInfo<SyntaxCase>& rule) { return rule.param.name; });
+
+class FilterList : public testing::Test {
+ protected:
+  void add(std::string_view pattern) { ASSERT_TRUE(filter_.add(pattern).ok()); }
+  void add_notrace(std::string_view pattern) { ASSERT_TRUE(filter_.add_notrace(pattern).ok()); }
+  [[nodiscard]] bool selects(std::string_view name) const { return filter_.selects({"program", name, name}); }
+  Filter filter_;
+};
+
+TEST_F(FilterList, EmptySelectsAll) {
+  EXPECT_TRUE(filter_.empty());
+  EXPECT_TRUE(selects("anything"));
+}
+
+TEST_F(FilterList, NotraceWinsWhateverTheOrder) {
+  add_notrace("b*");
+  add("*");
+  add("bar");
+  EXPECT_TRUE(selects("foo"));
+  EXPECT_FALSE(selects("bar"));
+}
+
+TEST_F(FilterList, NotraceAloneStartsFromAll) {
+  add_notrace("b*");
+  EXPECT_TRUE(selects("foo"));
+  EXPECT_FALSE(selects("bar"));
+}
+
+TEST_F(FilterList, ExclamationMarkRemovesWhatEarlierPatternsSelected) {
+  add("f*");
+  add("!foo");
+  add("foo_again");
+  EXPECT_TRUE(selects("far"));
+  EXPECT_FALSE(selects("foo"));
+  EXPECT_TRUE(selects("foo_again"));
+  EXPECT_FALSE(selects("bar"));
+}
+
+TEST_F(FilterList, LeadingExclamationMarkStartsFromAll) {
+  add("!foo");
+  EXPECT_TRUE(selects("bar"));
+  EXPECT_FALSE(selects("foo"));
+}
+
+TEST_F(FilterList, BadPatternIsNotAdded) {
+  EXPECT_FALSE(filter_.add("[").ok());
+  EXPECT_TRUE(filter_.empty());
+}
+
+TEST(EditDistance, CountsChangesIgnoringCase) {
+  EXPECT_EQ(edit_distance("kitten", "sitting", 9), 3u);
+  EXPECT_EQ(edit_distance("Main", "main", 9), 0u);
+  EXPECT_EQ(edit_distance("", "abc", 9), 3u);
+  EXPECT_EQ(edit_distance("kitten", "sitting", 2), 3u);
+  EXPECT_EQ(edit_distance("abcdef", "ghijkl", 2), 3u);
+  const std::string longer(kMaxCompared + 1, 'x');
+  EXPECT_EQ(edit_distance(longer, longer, 1), 0u);
+  EXPECT_EQ(edit_distance(longer, longer + "y", 1), 2u);
+}
+
+std::vector<std::string> suggestions(std::string_view pattern, const std::vector<std::string>& signatures) {
+  NearMisses near(*parse_pattern(pattern));
+  for (const std::string& signature : signatures) near.consider({"program", signature, signature});
+  return {near.best().begin(), near.best().end()};
+}
+
+TEST(NearMisses, TypingErrorsAndCase) {
+  const std::vector<std::string> names = {"sqlite3_step", "sqlite3_prepare", "main", "parse_line"};
+  EXPECT_EQ(suggestions("sqlite3_setp", names), std::vector<std::string>{"sqlite3_step"});
+  EXPECT_EQ(suggestions("SQLITE3_STEP", names), std::vector<std::string>{"sqlite3_step"});
+  EXPECT_EQ(suggestions("mian", {"zzzz", "main"}), std::vector<std::string>{"main"});
+  EXPECT_EQ(suggestions("nothing_like_it", names), std::vector<std::string>{});
+}
+
+TEST(NearMisses, ScopesAndParametersMayBeMissing) {
+  const std::vector<std::string> names = {"engine::Parser::parse_line(char const*)", "engine::Lexer::next()"};
+  EXPECT_EQ(suggestions("parse_lin", names), std::vector<std::string>{"engine::Parser::parse_line"});
+  EXPECT_EQ(suggestions("Parser::parse_line", names), std::vector<std::string>{"engine::Parser::parse_line"});
+}
+
+TEST(NearMisses, AtMostThreeBestFirst) {
+  const std::vector<std::string> names = {"render_99", "render_1x", "render_2", "render_3", "render_4"};
+  const auto best = suggestions("render_1", names);
+  ASSERT_EQ(best.size(), 3u);
+  EXPECT_EQ(best[0], "render_1x");
+}
+
+}  // namespace
+}  // namespace calltap::filter
