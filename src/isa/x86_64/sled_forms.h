@@ -121,6 +121,11 @@ constexpr std::size_t matching_bytes(const Sled& sled, std::span<const std::uint
   return count;
 }
 
+/// The byte that a `jmp rel32` with this displacement has `offset` bytes behind its first one; offset 1 to 4.
+constexpr std::uint8_t displacement_byte(std::int32_t displacement, std::size_t offset) {
+  return static_cast<std::uint8_t>(static_cast<std::uint32_t>(displacement) >> (8 * (offset - 1)));
+}
+
 /// The pad's last five bytes hold `jmp rel32`, which starts here relative to the entry.
 inline constexpr std::int64_t kPadJumpOffset = -5;
 
