@@ -73,7 +73,7 @@ struct ThreadDescription {
   std::uint32_t tid = 0;
   std::uint32_t incarnation = 0;
   std::string name;
-  std::string stream;  // file name within the process directory
+  std::string stream;  // file name within the process directory; "" if it wrote no event
   DiscardCounts discarded{};
 };
 

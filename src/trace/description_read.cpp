@@ -91,7 +91,7 @@ ThreadDescription thread_from(const Json& json) {
   json.at("stream").get_to(t.stream);
   t.discarded = discarded_from(json.at("discarded"));
   // The name is joined to the directory's path: it must not lead out of it.
-  if (t.stream.empty() || t.stream.front() == '.' || t.stream.find('/') != std::string::npos) {
+  if (t.stream.starts_with('.') || t.stream.find('/') != std::string::npos) {
     throw std::runtime_error(fmt::format("impossible stream name '{}'", t.stream));
   }
   return t;

@@ -1,0 +1,45 @@
+// A recording on disk, opened: its descriptions and where its streams are. Streams are read with
+// trace/stream_reader.h.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trace/description.h"
+#include "trace/stream_reader.h"
+
+namespace calltap::trace {
+
+struct StreamFile {
+  std::filesystem::path path;
+  std::uint32_t tid = 0;
+  std::string thread_name;
+  DiscardCounts discarded{};
+};
+
+struct ProcessTrace {
+  std::filesystem::path directory;
+  ProcessDescription description;
+  std::uint32_t function_count = 0;  // the highest function id
+  std::vector<std::string> names;    // distinct, by function id
+  std::vector<StreamFile> streams;
+
+  [[nodiscard]] StreamReader open(const StreamFile& stream) const {
+    return {stream.path, description.uuid, function_count};
+  }
+};
+
+struct Session {
+  std::filesystem::path directory;
+  std::optional<SessionDescription> description;  // absent for a lone process directory
+  std::vector<ProcessTrace> processes;            // by start time
+  std::vector<std::string> problems;              // what could not be read, a sentence each
+};
+
+/// `directory` is what `record` wrote, or one of its process directories. Throws TraceError when nothing in
+/// it can be read; what can be read in part is returned with `problems`.
+Session open_session(const std::filesystem::path& directory);
+
+}  // namespace calltap::trace
