@@ -8,7 +8,8 @@ set_target_properties(calltap-runtime PROPERTIES EXPORT_NAME calltap)
 install(TARGETS calltap-runtime EXPORT CalltapTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+configure_file(cmake/version.h.in ${CMAKE_BINARY_DIR}/include/calltap/version.h @ONLY)
+install(DIRECTORY include/ ${CMAKE_BINARY_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 install(EXPORT CalltapTargets NAMESPACE Calltap:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/CalltapConfig.cmake.in ${CMAKE_BINARY_DIR}/package/CalltapConfig.cmake

@@ -1,0 +1,116 @@
+#!/bin/bash
+# The tests of the installation: check.sh NAME (see CMakeLists.txt). From the environment: BUILD and WORK directories,
+# CMAKE, CC, CXX, LIBDIR.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+prefix=$WORK/prefix
+expected_output='odd 3
+even 6
+odd 9
+even 12
+odd 15'
+
+fail() {
+  echo "check.sh: $*" >&2
+  exit 1
+}
+
+# runs_right PROGRAM: it prints what it should, and its functions have patchable entries.
+runs_right() {
+  [[ $("$1") == "$expected_output" ]] || fail "$1 printed something else"
+  readelf -SW "$1" | grep -q __patchable_function_entries || fail "$1 has no patchable function entries"
+}
+
+# build_consumer PREFIX DIR: the consumer project with the Calltap of PREFIX.
+build_consumer() {
+  rm -rf "$2"
+  "$CMAKE" -S "$here/consumer" -B "$2" -D CMAKE_PREFIX_PATH="$1" -D CMAKE_BUILD_TYPE=Release
+  "$CMAKE" --build "$2"
+}
+
+# build_with_pkg_config PREFIX OUTPUT
+build_with_pkg_config() {
+  local PKG_CONFIG_PATH=$1/$LIBDIR/pkgconfig flags libraries
+  export PKG_CONFIG_PATH
+  read -ra flags <<< "$(pkg-config --variable=instrument calltap) $(pkg-config --cflags calltap)"
+  read -ra libraries <<< "$(pkg-config --libs calltap)"
+  "$CXX" -O2 "${flags[@]}" -c "$here/consumer/greeting.cpp" -o "$2.greeting.o"
+  "$CC" -O2 -DWITH_CALLTAP_HEADERS "${flags[@]}" "$here/consumer/consumer.c" "$2.greeting.o" -Wl,--no-as-needed "${libraries[@]}" -o "$2"
+}
+
+test_to_prefix() {
+  rm -rf "$prefix"
+  "$CMAKE" --install "$BUILD" --prefix "$prefix"
+  [[ $("$prefix/bin/calltap" --version) =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "calltap --version"
+  if grep -rlF "$BUILD" "$prefix"/{include,share} "$prefix/$LIBDIR"/{cmake,pkgconfig}; then
+    fail "the build directory is named in installed files"
+  fi
+}
+
+test_man_pages() {
+  local page name
+  for page in calltap calltap-record; do
+    [[ -f $prefix/share/man/man1/$page.1 ]] || fail "no man page $page(1)"
+  done
+  for page in "$prefix"/share/man/man1/*.1; do
+    name=$(basename "$page" .1)
+    grep -q "^${name//-/\\\\-} .. ." "$page" || fail "$page has no NAME line"
+    grep -q '^\.SH SYNOPSIS' "$page" || fail "$page has no synopsis"
+    ! grep -nE '`|^\|' "$page" || fail "$page has Markdown left in it"
+  done
+}
+
+test_find_package() {
+  build_consumer "$prefix" "$WORK/consumer"
+  runs_right "$WORK/consumer/consumer"
+  runs_right "$WORK/consumer/linked"
+}
+
+test_pkg_config() {
+  build_with_pkg_config "$prefix" "$WORK/pkg_config"
+  LD_LIBRARY_PATH=$prefix/$LIBDIR runs_right "$WORK/pkg_config"
+}
+
+test_moved_prefix() {
+  rm -rf "$WORK/moved to"
+  cp -a "$prefix" "$WORK/moved to"
+  build_consumer "$WORK/moved to" "$WORK/moved_consumer"
+  runs_right "$WORK/moved_consumer/linked"
+  ldd "$WORK/moved_consumer/linked" | grep -q 'moved to.*libcalltap' || fail "the library came from elsewhere"
+}
+
+test_record_with_installed_tool() {
+  build_consumer "$prefix" "$WORK/recorded_consumer"
+  local data=$WORK/recorded.data program
+  for program in consumer linked; do
+    rm -rf "$data" "$data.old"
+    [[ $("$prefix/bin/calltap" record -o "$data" -- "$WORK/recorded_consumer/$program") == "$expected_output" ]] ||
+      fail "the recorded program printed something else"
+    "$prefix/bin/calltap" report "$data" --format csv > "$WORK/report.csv"
+    # main once, the other two five times each
+    [[ $(grep -cE '(^|[",])(main|triple|greeting)[",]' "$WORK/report.csv") == 3 ]] || {
+      cat "$WORK/report.csv"
+      fail "the report does not have the functions of $program"
+    }
+  done
+}
+
+# refused MISUSE TEXT: configuring with that mistake fails and says TEXT.
+refused() {
+  local output
+  rm -rf "$WORK/misuse"
+  if output=$("$CMAKE" -S "$here/misuse" -B "$WORK/misuse" -D CMAKE_PREFIX_PATH="$prefix" -D MISUSE="$1" 2>&1); then
+    fail "'$1' was accepted"
+  fi
+  # CMake breaks messages into lines as it likes.
+  grep -qF "$2" <<< "$(tr -s '\n ' ' ' <<< "$output")" || fail "'$1' was refused with: $output"
+}
+
+test_misuse_is_explained() {
+  refused target "there is no target 'programm'"
+  refused scope "'EVERYWHERE' is none of"
+  refused processor "knows no patchable function entry for the processor 'm68k'"
+  refused compiler "Calltap needs GCC 8 or clang 10, or later"
+}
+
+"test_$1"
