@@ -66,14 +66,13 @@ Progression progression(const Sled& sled) {
   return p;
 }
 
+/// Zero is never in `allowed`: the mirror would lie upon the module.
 std::int32_t nearest_in(Progression p, Interval allowed) {
-  const std::int64_t below = ((std::min<std::int64_t>(allowed.high, 0) - p.first) & -p.step) + p.first;
-  const std::int64_t above =
-      ((std::max<std::int64_t>(allowed.low, 0) - p.first + p.step - 1) & -p.step) + p.first;
-  const bool below_fits = below >= allowed.low;
-  const bool above_fits = above <= allowed.high;
-  if (below_fits && (!above_fits || -below < above)) return static_cast<std::int32_t>(below);
-  return above_fits ? static_cast<std::int32_t>(above) : 0;
+  const bool upward = allowed.low > 0;
+  const std::int64_t from = upward ? allowed.low + p.step - 1 : allowed.high;
+  const std::int64_t found = ((from - p.first) & -p.step) + p.first;
+  if (found < allowed.low || found > allowed.high) return 0;
+  return static_cast<std::int32_t>(found);
 }
 
 std::int32_t nearest(const Sled& sled, Interval allowed) {

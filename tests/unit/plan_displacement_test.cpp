@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "plan/plan.h"
@@ -107,6 +109,23 @@ TEST(ChooseDisplacement, IsTheNearestThatIsFree) {
   }
   EXPECT_GT(found, 500u);
   EXPECT_GT(none, 50u);
+}
+
+TEST(ChooseDisplacement, TheMirrorNeedsItsGuardsAndSlackToTheByte) {
+  const Range text{0x555555555000, 0x5555555f0000};
+  const std::int32_t downward = -0x06060607;  // F9 F9 F9 F9
+  const std::int32_t upward = 0x2000441f;
+  for (const auto& [form, d] : {std::pair{Form::kOneByteNops, downward}, std::pair{Form::kNopl44, upward}}) {
+    const std::uint64_t distance = static_cast<std::uint64_t>(std::int64_t{d});
+    const std::uint64_t low = text.begin + 5 + distance - kMirrorGuard;
+    const std::uint64_t high = text.end + 5 + distance + 16 + kMirrorGuardBelow;
+    const auto choose = [&, f = form](std::uint64_t used_below, std::uint64_t used_above) {
+      return choose_displacement(f, text, std::vector<Range>{{kLowest, used_below}, {used_above, kHighest}});
+    };
+    EXPECT_EQ(choose(low, high), d);
+    EXPECT_EQ(choose(low + 1, high), 0);
+    EXPECT_EQ(choose(low, high - 1), 0);
+  }
 }
 
 TEST(ChooseDisplacement, PieHasRoomBelow) {
