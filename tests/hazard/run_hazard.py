@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Runs a target program plain and under `calltap record`, and compares.
+
+What must hold: standard output, standard error and the way it ended are the same; the recording has exactly the calls
+that the program counted itself, of every function; nothing was discarded; every recorded call that the program left
+has an exit, unless --exits says that it need not.
+"""
+import argparse
+import os
+import pathlib
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+
+import call_counts
+import recording
+import trace_events
+
+TIMEOUT_SECONDS = 90
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calltap", required=True)
+    parser.add_argument("--babeltrace", help="the script that compares babeltrace2 with calltap info")
+    parser.add_argument("--exits", choices=("all", "fewer", "any"), default="all",
+                        help="fewer: calls may be in flight at the end; any: and a forked child returns from its parent's")
+    parser.add_argument("--keep", help="put the recording here and keep it")
+    parser.add_argument("program", nargs=argparse.REMAINDER)
+    return parser.parse_args()
+
+
+def run(command, counts_file):
+    """Runs the command in the folder of the counts, where files that it leaves behind are deleted afterwards."""
+    call_counts.create(counts_file)
+    environment = dict(os.environ, CALLS_FILE=str(counts_file))
+    return subprocess.run(command, env=environment, cwd=counts_file.parent, stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=TIMEOUT_SECONDS, check=False)
+
+
+def status_of(process):
+    """As a shell says it, which is how calltap record forwards a signal."""
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def compare_runs(plain, recorded):
+    problems = []
+    if status_of(plain) != status_of(recorded):
+        problems.append(f"status: plain {status_of(plain)}, recorded {status_of(recorded)}")
+    for stream in ("stdout", "stderr"):
+        # AddressSanitizer's messages begin with the process id.
+        a, b = (re.sub(rb"==\d+==", b"==PID==", getattr(process, stream)) for process in (plain, recorded))
+        if a != b:
+            problems.append(f"{stream}: plain {a[-2000:]!r}\n  recorded {b[-2000:]!r}")
+    return problems
+
+
+def compare_counts(counted, reported):
+    return [f"{name}: the program counted {counted[name]} calls, the report says {reported[name]}"
+            for name in sorted(counted) if counted[name] != reported[name]]
+
+
+def check_events(directory, reported, exits):
+    """Every entry has its exit, and our own reading of the files agrees with the report."""
+    problems = []
+    entries = 0
+    for process in trace_events.process_directories(directory):
+        counts = trace_events.read_process(process)
+        entered = counts.by_event[trace_events.ENTRY]
+        left = counts.by_event[trace_events.EXIT] + counts.by_event[trace_events.UNWOUND]
+        entries += sum(entered.values())
+        for function in entered.keys() | left.keys():
+            missing = entered[function] - left[function]
+            if exits == "all" and missing != 0 or exits == "fewer" and missing < 0:
+                name = recording.function_name(process, function)
+                problems.append(f"{process.name}: {name}: {entered[function]} entries, {left[function]} exits")
+    if entries != sum(reported.values()):
+        problems.append(f"the files have {entries} entries, the report {sum(reported.values())}")
+    return problems
+
+
+def check(arguments, scratch):
+    counts_file = scratch / "calls"
+    directory = pathlib.Path(arguments.keep) if arguments.keep else scratch / "recording"
+    plain = run(arguments.program, counts_file)
+    recorded = run([arguments.calltap, "record", "-o", str(directory), "--", *arguments.program], counts_file)
+    problems = compare_runs(plain, recorded)
+    counted = call_counts.read(counts_file)
+    if not counted:
+        problems.append("the program counted nothing")
+    reported = recording.calls(arguments.calltap, directory)
+    problems += compare_counts(counted, reported)
+    discarded = recording.discarded(arguments.calltap, directory)
+    if discarded != 0:
+        problems.append(f"{discarded} events were discarded")
+    problems += check_events(directory, reported, arguments.exits)
+    if arguments.babeltrace:
+        other = subprocess.run([arguments.babeltrace, str(directory)], capture_output=True, text=True, check=False)
+        if other.returncode != 0:
+            problems.append(f"babeltrace2 disagrees: {other.stdout}{other.stderr}")
+    return problems
+
+
+def main():
+    arguments = parse_arguments()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if arguments.program[:1] == ["--"]:
+        del arguments.program[0]
+    with tempfile.TemporaryDirectory(prefix="calltap-hazard-") as scratch:
+        problems = check(arguments, pathlib.Path(scratch))
+    for problem in problems:
+        print(f"FAIL {problem}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

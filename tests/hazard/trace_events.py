@@ -1,0 +1,76 @@
+"""Counts the events of a recording, independently of Calltap's own reader.
+
+Reads the stream files as src/event/event_layout.h draws them: 80-byte packet headers, 8-byte compact and 16-byte
+extended events, little-endian.
+"""
+import array
+import collections
+import pathlib
+import struct
+
+HEADER = struct.Struct("<I16sI6QII")
+CTF_MAGIC = 0xC1FC1FC1
+EVENT_AND_FUNCTION = 0xFFFFFFFF0000001F
+ENTRY, EXIT, UNWOUND, EXTENDED = 1, 2, 3, 31
+
+
+class Counts:
+    """Entries, exits and unwound exits by function number, of one process."""
+
+    def __init__(self):
+        self.by_event = {ENTRY: collections.Counter(), EXIT: collections.Counter(), UNWOUND: collections.Counter()}
+        self.events = 0
+        self.discarded = 0
+
+    def add(self, event, function, count=1):
+        if event not in self.by_event:
+            raise ValueError(f"event id {event}")
+        if function == 0:
+            raise ValueError("an event of function 0")
+        self.by_event[event][function] += count
+        self.events += count
+
+
+def read_words(words, counts):
+    """Adds the events of one packet's content, as 64-bit words."""
+    without_time = collections.Counter(map(EVENT_AND_FUNCTION.__and__, words))
+    if not any(word & 31 == EXTENDED for word in without_time):
+        for word, count in without_time.items():
+            counts.add(word & 31, word >> 32, count)
+        return
+    i = 0
+    while i < len(words):
+        if words[i] & 31 == EXTENDED:
+            counts.add(words[i] >> 5 & (1 << 27) - 1, words[i + 1] >> 32)
+            i += 2
+        else:
+            counts.add(words[i] & 31, words[i] >> 32)
+            i += 1
+
+
+def read_stream(path, counts):
+    sequence = 0
+    discarded = 0
+    with open(path, "rb") as stream:
+        while header := stream.read(HEADER.size):
+            magic, _, _, begin, end, content, size, number, discarded, _, _ = HEADER.unpack(header)
+            if magic != CTF_MAGIC or content > size or content % 64 or begin > end or number < sequence:
+                raise ValueError(f"{path}: bad packet {number}")
+            sequence = number + 1
+            words = array.array("Q")
+            words.frombytes(stream.read(content // 8 - HEADER.size))
+            stream.seek((size - content) // 8, 1)
+            read_words(words, counts)
+    counts.discarded += discarded
+
+
+def read_process(directory):
+    """The counts of one process directory of a recording."""
+    counts = Counts()
+    for stream in sorted(pathlib.Path(directory).glob("thread-*")):
+        read_stream(stream, counts)
+    return counts
+
+
+def process_directories(recording):
+    return sorted(metadata.parent for metadata in pathlib.Path(recording).rglob("metadata"))
