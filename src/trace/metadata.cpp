@@ -60,9 +60,10 @@ typealias integer { size = 64; align = 8; signed = false; } := uint64_t;
 
 // The event header is aligned to 8 bytes, as every event is; that also steps over the packet header's
 // reserved word.
-constexpr std::string_view kStream = R"(
+constexpr std::string_view kStreamBegin = R"(
 typealias integer { size = 27; align = 1; signed = false; map = clock.monotonic.value; } := uint27_ticks_t;
 typealias integer { size = 64; align = 8; signed = false; map = clock.monotonic.value; } := uint64_ticks_t;
+typealias integer { size = 64; align = 1; signed = false; map = clock.monotonic.value; } := uint64_unaligned_ticks_t;
 
 stream {
   id = 0;
@@ -79,10 +80,9 @@ stream {
     enum : uint5_t { compact = 0 ... 30, extended = 31 } id;
     variant <id> {
       struct { uint27_ticks_t timestamp; } compact;
-      struct { uint27_t id; uint64_ticks_t timestamp; } extended;
+      struct { uint27_t id; uint64_unaligned_ticks_t timestamp; } extended;
     } v;
   } align(64);
-};
 )";
 
 void append_environment(std::string& out, const ProcessDescription& process) {
@@ -126,25 +126,26 @@ void append_clock(std::string& out, const ProcessDescription& process) {
       static_cast<std::uint64_t>(ticks));
 }
 
-void append_function_type(std::string& out, const ProcessDescription& process) {
+/// `func` is the first and only thing behind the header in all three events. It is declared once, as the
+/// context that the stream's events share, because readers copy the declaration for every event that has one
+/// of its own, and babeltrace2 takes time quadratic in the number of names for each copy.
+void append_function_context(std::string& out, const ProcessDescription& process) {
   const std::vector<std::string> names = distinct_names(process);
-  out += "\ntypealias enum : uint32_t {\n";
+  out += "  event.context := struct {\n    enum : uint32_t {\n";
   bool first = true;
   for (std::size_t id = 1; id < names.size(); ++id) {
     if (names[id].empty()) continue;
     if (!first) out += ",\n";
     first = false;
-    fmt::format_to(std::back_inserter(out), "  {} = {}", tsdl_literal(names[id]), id);
+    fmt::format_to(std::back_inserter(out), "      {} = {}", tsdl_literal(names[id]), id);
   }
-  if (first) out += "  \"no function\" = 0";  // TSDL has no empty enumeration
-  out += "\n} := function_t;\n";
+  if (first) out += "      \"no function\" = 0";  // TSDL has no empty enumeration
+  out += "\n    } func;\n  };\n};\n";
 }
 
 void append_event(std::string& out, event::EventId id, std::string_view event_name) {
-  out += fmt::format(
-      "\nevent {{\n  name = \"{}\";\n  id = {};\n  stream_id = 0;\n  fields := struct {{ function_t func; "
-      "}};\n}};\n",
-      event_name, static_cast<std::uint32_t>(id));
+  out += fmt::format("\nevent {{\n  name = \"{}\";\n  id = {};\n  stream_id = 0;\n}};\n", event_name,
+                     static_cast<std::uint32_t>(id));
 }
 
 }  // namespace
@@ -158,8 +159,8 @@ std::string ctf_metadata(const ProcessDescription& process) {
       uuid_text(process.uuid));
   append_environment(out, process);
   append_clock(out, process);
-  out += kStream;
-  append_function_type(out, process);
+  out += kStreamBegin;
+  append_function_context(out, process);
   append_event(out, event::EventId::kEntry, "entry");
   append_event(out, event::EventId::kExit, "exit");
   append_event(out, event::EventId::kUnwound, "exit_unwound");
