@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int status = 0;
   // One line a command: calltap::cli::add_NAME(app, status);
+  calltap::cli::add_list(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;
 }

@@ -1,0 +1,183 @@
+// calltap list: every site, and for one that cannot be patched, why.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/site_rows.h"
+#include "filter/near_miss.h"
+
+namespace calltap::cli {
+namespace {
+
+struct ListOptions {
+  std::string subject;
+  std::vector<std::string> functions;
+  std::vector<std::string> excluded;
+  std::string format = "text";
+  bool libraries = false;
+};
+
+filter::FunctionName name_of(const SiteRow& row) { return {row.module, row.symbol, row.function}; }
+
+/// The pattern with a mark under the character that is wrong.
+[[noreturn]] void throw_syntax_error(const std::string& pattern, const base::Error& error) {
+  throw SourceError(fmt::format("{}\n  {}\n  {}^", base::text(error.code), pattern,
+                                std::string(static_cast<std::size_t>(error.address) - 1, ' ')));
+}
+
+filter::Filter make_filter(const ListOptions& options) {
+  filter::Filter filter;
+  for (const std::string& pattern : options.functions) {
+    if (auto added = filter.add(pattern); !added) throw_syntax_error(pattern, added.error());
+  }
+  for (const std::string& pattern : options.excluded) {
+    if (auto added = filter.add_notrace(pattern); !added) throw_syntax_error(pattern, added.error());
+  }
+  return filter;
+}
+
+ModuleSources open_subject(const ListOptions& options) {
+  std::error_code error;
+  const std::string& subject = options.subject;
+  if (std::filesystem::is_directory(subject, error)) return modules_of_recording(subject);
+  int pid = 0;
+  const auto [end, parse_error] = std::from_chars(subject.data(), subject.data() + subject.size(), pid);
+  const bool is_number = parse_error == std::errc() && end == subject.data() + subject.size() && pid > 0;
+  if (is_number && !std::filesystem::exists(subject, error)) return modules_of_process(pid);
+  return modules_of_program(subject, options.libraries);
+}
+
+/// Says which pattern is to blame and what may have been meant.
+std::string describe_no_match(const filter::Filter& filter, std::span<const SiteRow> rows) {
+  for (const filter::Pattern& pattern : filter.patterns()) {
+    const auto matched = [&](const SiteRow& row) { return filter::matches(pattern, name_of(row)); };
+    if (pattern.remove || std::any_of(rows.begin(), rows.end(), matched)) continue;
+    filter::NearMisses near(pattern);
+    for (const SiteRow& row : rows) near.consider(name_of(row));
+    std::string message = fmt::format("no function matches \"{}\"", pattern.name);
+    if (!pattern.any_module) message += fmt::format(" in \"{}\"", pattern.module);
+    if (!near.best().empty()) message += fmt::format("; did you mean {}?", fmt::join(near.best(), ", "));
+    return message;
+  }
+  return "the filters leave no function";
+}
+
+void print_text(std::span<const SiteRow> rows) {
+  std::size_t module_width = std::string_view("MODULE").size();
+  for (const SiteRow& row : rows) module_width = std::max(module_width, row.module.size());
+  fmt::print("{:<16}  {:<11}  {:<6}  {:<{}}  FUNCTION\n", "ADDRESS", "LAYOUT", "METHOD", "MODULE",
+             module_width);
+  for (const SiteRow& row : rows) {
+    fmt::print("{:016x}  {:<11}  {:<6}  {:<{}}  {}", row.address, row.layout, row.method, row.module,
+               module_width, row.function);
+    if (!row.problem.empty()) fmt::print("  [{}]", row.problem);
+    fmt::print("\n");
+  }
+}
+
+void print_json(std::span<const SiteRow> rows) {
+  fmt::print("[");
+  const char* separator = "\n";
+  for (const SiteRow& row : rows) {
+    nlohmann::ordered_json object = {
+        {"function", row.function}, {"symbol", row.symbol},
+        {"module", row.module},     {"address", fmt::format("{:#x}", row.address)},
+        {"layout", row.layout},     {"method", row.method}};
+    object["problem"] = row.problem.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(row.problem);
+    // Symbol names come from files and may be anything.
+    fmt::print("{}{}", separator,
+               object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    separator = ",\n";
+  }
+  fmt::print("\n]\n");
+}
+
+/// RFC 4180.
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"') result += '"';
+    result += c;
+  }
+  return result + '"';
+}
+
+void print_csv(std::span<const SiteRow> rows) {
+  fmt::print("function,symbol,module,address,layout,method,problem\n");
+  for (const SiteRow& row : rows) {
+    fmt::print("{},{},{},{:#x},{},{},{}\n", quoted(row.function), quoted(row.symbol), quoted(row.module),
+               row.address, quoted(row.layout), row.method, quoted(row.problem));
+  }
+}
+
+void list(const ListOptions& options) {
+  const filter::Filter filter = make_filter(options);
+  ModuleSources sources = open_subject(options);
+  std::vector<SiteRow> rows;
+  for (const SourceModule& module : sources.modules) {
+    try {
+      append_sites(module, rows);
+    } catch (const SourceError& error) {
+      if (sources.modules.size() == 1) throw;
+      sources.problems.emplace_back(error.what());
+    }
+  }
+  for (const std::string& problem : sources.problems) fail(problem.c_str());
+  if (rows.empty()) {
+    throw SourceError(fmt::format(
+        "{} has no patchable functions: compile it with -fpatchable-function-entry=18,16, or with "
+        "calltap_instrument(target) from CalltapInstrument.cmake",
+        options.subject));
+  }
+  std::vector<SiteRow> selected;
+  std::copy_if(rows.begin(), rows.end(), std::back_inserter(selected),
+               [&filter](const SiteRow& row) { return filter.selects(name_of(row)); });
+  if (selected.empty()) throw SourceError(describe_no_match(filter, rows));
+  if (options.format == "json") {
+    print_json(selected);
+  } else if (options.format == "csv") {
+    print_csv(selected);
+  } else {
+    print_text(selected);
+  }
+  if (std::fflush(stdout) != 0) throw SourceError(fmt::format("cannot write: {}", std::strerror(errno)));
+}
+
+}  // namespace
+
+void add_list(CLI::App& app, int& status) {
+  auto options = std::make_shared<ListOptions>();
+  CLI::App* command =
+      app.add_subcommand("list", "List the functions that can be hooked, and why others cannot");
+  command->add_option("subject", options->subject, "program or library, recording, or process id")
+      ->required()
+      ->type_name("PROGRAM|DIR|PID");
+  command->add_option("-F,--function", options->functions, "only functions that match")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  command->add_option("-N,--notrace", options->excluded, "leave out functions that match")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  command->add_option("--format", options->format, "text, json or csv")
+      ->check(CLI::IsMember({"text", "json", "csv"}))
+      ->capture_default_str();
+  command->add_flag("--libs", options->libraries, "also the shared libraries that the program needs");
+  command->callback([options, &status] {
+    try {
+      list(*options);
+    } catch (const std::exception& error) {
+      status = fail(error.what());
+    }
+  });
+}
+
+}  // namespace calltap::cli
