@@ -1,0 +1,159 @@
+"""What `calltap record` does in good weather: statuses, directories, limits, interrupts, children."""
+import os
+import signal
+import time
+
+from session import expect, expect_exact, recording, trace_events
+
+
+def test_exit_status_of_the_program(session):
+    for status in (0, 1, 77, 255):
+        process = session.record([], "calls_many", "10", "exit", str(status))
+        expect(process.returncode == status, f"{status} became {process.returncode}: {process.stderr}")
+
+
+def test_signal_of_the_program(session):
+    for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGUSR1):
+        process = session.record([], "calls_many", "10", "signal", str(int(number)))
+        expect(process.returncode == 128 + number, f"signal {number} became {process.returncode}: {process.stderr}")
+        expect(session.reported()["work"] == 10, f"calls before signal {number}: {session.reported()}")
+
+
+def test_default_directory(session):
+    process = session.run([session.calltap, "record", "--", str(session.targets / "calls_many"), "10"])
+    expect(process.returncode == 0, process.stderr)
+    session.directory = session.folder / "calltap.data"
+    expect_exact(session)
+    # The commands that read find it by themselves.
+    expect("work" in session.run([session.calltap, "report"]).stdout, "report does not find the default directory")
+
+
+def test_older_recording_is_kept(session):
+    for calls in (10, 20, 30):
+        expect(session.record([], "calls_many", str(calls)).returncode == 0, "record failed")
+    expect(session.reported()["work"] == 30, f"the new one: {session.reported()}")
+    old = session.directory.with_name("recording.old")
+    expect(recording.calls(session.calltap, old)["work"] == 20, "the old one is not the one before")
+
+
+def test_program_found_in_path(session):
+    session.environment["PATH"] = f"{session.targets}:{session.environment['PATH']}"
+    process = session.run([session.calltap, "record", "-o", str(session.directory), "--", "calls_many", "10"])
+    expect(process.returncode == 0, process.stderr)
+    expect_exact(session)
+
+
+def test_standard_input_reaches_the_program(session):
+    text = "words\n" * 10000
+    process = session.record([], "calls_many", "10", "echo", input=text)
+    expect(process.stdout == text and process.stderr == "", f"{len(process.stdout)} {process.stderr!r}")
+
+
+def test_arguments_of_the_program_are_its_own(session):
+    process = session.record([], "calls_many", "10", "exit", "3", "--help", "-o", "elsewhere", "--")
+    expect(process.returncode == 3, f"{process.returncode} {process.stderr}")
+    expect(not (session.folder / "elsewhere").exists(), "-o of the program was taken")
+
+
+def test_filters(session):
+    session.record(["-F", "leaf", "-F", "main"], "calls_many", "10")
+    expect(session.reported() == {"leaf": 10, "main": 1}, f"-F: {session.reported()}")
+    session.record(["-N", "l*f"], "calls_many", "10")
+    expect(session.reported()["leaf"] == 0 and session.reported()["work"] == 10, f"-N: {session.reported()}")
+
+
+def interrupt(session, how):
+    tool = session.start([], "calls_many", "1000", how)
+    expect(tool.stdout.readline() == "ready\n", "the program did not start")
+    time.sleep(0.1)
+    os.killpg(tool.pid, signal.SIGINT)
+    _, errors = tool.communicate(timeout=60)
+    counted, reported = session.counted(), session.reported()
+    for name, count in counted.items():
+        # The call that the signal met may be recorded and not yet counted.
+        expect(count <= reported[name] <= count + 1, f"{name}: counted {count}, reported {reported[name]}")
+    expect(session.discarded() == {}, f"discarded {session.discarded()}")
+    return tool.returncode, errors
+
+
+def test_interrupt_ends_program_and_recording(session):
+    status, errors = interrupt(session, "forever")
+    expect(status == 128 + signal.SIGINT, f"status {status}: {errors}")
+
+
+def test_interrupt_that_the_program_handles(session):
+    status, errors = interrupt(session, "catch")
+    expect(status == 9, f"status {status}: {errors}")
+    expect_exact(session)
+
+
+def test_max_size(session):
+    process = session.record(["--max-size", "1M"], "calls_many", "400000", "exit", "4")
+    expect(process.returncode == 4, f"the program did not run on: {process.returncode} {process.stderr}")
+    expect(session.bytes() <= 1200 * 1024, f"{session.bytes()} bytes were written")
+    discarded = session.discarded()
+    expect(discarded.get("size_limit", 0) > 0, f"discarded {discarded}")
+    expect_accounted(session, discarded)
+
+
+def expect_accounted(session, discarded):
+    counted = sum(session.counted().values())
+    total = session.events() + sum(discarded.values())
+    expect(total == 2 * counted, f"{2 * counted} events happened, {total} are accounted for: {discarded}")
+
+
+def record_with_the_tool_held(session, mode):
+    """The tool stands still for a moment, so the buffers must fill."""
+    tool = session.start(["--on-full", mode, "--buffer", "256K"], "calls_many", "1000", "catch")
+    expect(tool.stdout.readline() == "ready\n", "the program did not start")
+    tool.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)
+    tool.send_signal(signal.SIGCONT)
+    os.killpg(tool.pid, signal.SIGINT)
+    _, errors = tool.communicate(timeout=60)
+    expect(tool.returncode == 9, f"status {tool.returncode}: {errors}")
+    return session.discarded()
+
+
+def test_on_full_discard(session):
+    discarded = record_with_the_tool_held(session, "discard")
+    expect(discarded.get("buffer_full", 0) > 0, f"discarded {discarded}")
+    expect_accounted(session, discarded)
+
+
+def test_on_full_flight(session):
+    discarded = record_with_the_tool_held(session, "flight")
+    expect(discarded.get("overwritten", 0) > 0, f"discarded {discarded}")
+    expect_accounted(session, discarded)
+    # What is kept is the end of the run.
+    process = session.processes()[0]
+    exits = trace_events.read_process(process).by_event[trace_events.EXIT]
+    expect("main" in {recording.function_name(process, number) for number in exits}, "the newest events are missing")
+
+
+def test_on_full_wait_loses_nothing(session):
+    discarded = record_with_the_tool_held(session, "wait")
+    expect(discarded == {}, f"discarded {discarded}")
+    expect_exact(session)
+
+
+def test_children_in_sub_directories(session):
+    process = session.record([], "vfork_and_spawn")
+    expect(process.returncode == 0, process.stderr)
+    pids = {recording.description(directory)["pid"] for directory in session.processes()}
+    # The program itself, and a child for each of its sixteen successful starts.
+    expect(len(pids) == 17, f"{len(pids)} processes")
+    for directory in session.processes():
+        expect((directory / "metadata").exists(), f"{directory} is no trace of its own")
+    expect_exact(session)
+
+
+def test_no_process_is_left_behind(session):
+    session.record([], "calls_many", "10")
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as file:
+                    expect(str(session.folder).encode() not in file.read(), f"process {entry} is still there")
+            except (FileNotFoundError, ProcessLookupError):
+                pass
