@@ -49,6 +49,13 @@ def test_standard_input_reaches_the_program(session):
     expect(process.stdout == text and process.stderr == "", f"{len(process.stdout)} {process.stderr!r}")
 
 
+def test_library_with_sites_under_a_program_without(session):
+    process = session.record([], "../without_flags/library_user")
+    expect(process.returncode == 0 and process.stdout == "181500\n", f"{process.stdout} {process.stderr}")
+    expect_exact(session)
+    expect(session.reported()["module_work"] == 100, f"{session.reported()}")
+
+
 def test_arguments_of_the_program_are_its_own(session):
     process = session.record([], "calls_many", "10", "exit", "3", "--help", "-o", "elsewhere", "--")
     expect(process.returncode == 3, f"{process.returncode} {process.stderr}")

@@ -1,4 +1,4 @@
-// Tail calls: ten million of them in a row, between two functions and through a pointer, in constant stack
+// Tail calls: millions of them in a row, between two functions and through a pointer, in constant stack
 // and memory.
 #include <stdarg.h>
 #include <stdio.h>
