@@ -31,7 +31,7 @@ constexpr unsigned kMaxRunBytes = 1024;
 constexpr unsigned kMaxEntryBytes = 255;
 static_assert(kMaxEntryBytes <= UINT8_MAX);
 
-/// Ascending addresses, each once.
+/// Where functions start: ascending addresses, each once.
 class FunctionStarts {
  public:
   base::Result<void> read(const ElfFile& file);
@@ -48,11 +48,19 @@ class FunctionStarts {
   base::Array<LinkAddress> starts_;
 };
 
+// Frames are sorted as they come, and symbols often are, so merging is much cheaper than sorting both
+// together.
 base::Result<void> FunctionStarts::read(const ElfFile& file) {
-  if (auto frames = append_frame_starts(file, starts_); !frames) return frames;
-  if (auto symbols = append_function_symbols(file, starts_); !symbols) return symbols;
-  std::sort(starts_.begin(), starts_.end());
-  LinkAddress* last = std::unique(starts_.begin(), starts_.end());
+  base::Array<LinkAddress> frames;
+  base::Array<LinkAddress> symbols;
+  if (auto appended = append_frame_starts(file, frames); !appended) return appended;
+  if (auto appended = append_function_symbols(file, symbols); !appended) return appended;
+  for (base::Array<LinkAddress>* list : {&frames, &symbols}) {
+    if (!std::is_sorted(list->begin(), list->end())) std::sort(list->begin(), list->end());
+  }
+  if (!starts_.resize(frames.size() + symbols.size())) return ErrorCode::kOutOfMemory;
+  std::merge(frames.begin(), frames.end(), symbols.begin(), symbols.end(), starts_.begin());
+  const LinkAddress* last = std::unique(starts_.begin(), starts_.end());
   while (starts_.end() != last) starts_.pop_back();
   return {};
 }
