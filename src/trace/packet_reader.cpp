@@ -12,20 +12,24 @@ namespace calltap::trace {
 
 using event::PacketHeader;
 
-PacketReader::PacketReader(const std::filesystem::path& file, const std::array<std::uint8_t, 16>& uuid)
-    : fd_(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)), uuid_(uuid) {
+PacketReader::PacketReader(const std::filesystem::path& file, const std::array<std::uint8_t, 16>& uuid,
+                           std::size_t buffer_packets)
+    : fd_(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)),
+      uuid_(uuid),
+      buffer_bytes_(buffer_packets * event::kPacketBytes) {
   if (fd_ < 0) {
     damage_.note(DamageKind::kUnreadable);
     at_end_ = true;
     return;
   }
-  buffer_ = std::make_unique_for_overwrite<std::uint64_t[]>(kBufferBytes / sizeof(std::uint64_t));
+  buffer_ = std::make_unique_for_overwrite<std::uint64_t[]>(buffer_bytes_ / sizeof(std::uint64_t));
 }
 
 PacketReader::PacketReader(PacketReader&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       at_end_(other.at_end_),
       uuid_(other.uuid_),
+      buffer_bytes_(other.buffer_bytes_),
       buffer_(std::move(other.buffer_)),
       begin_(other.begin_),
       end_(other.end_),
@@ -45,8 +49,8 @@ bool PacketReader::fill(std::size_t bytes) {
   std::memmove(base, base + begin_, available());
   end_ -= begin_;
   begin_ = 0;
-  while (end_ < kBufferBytes) {
-    const ssize_t n = ::read(fd_, base + end_, kBufferBytes - end_);
+  while (end_ < buffer_bytes_) {
+    const ssize_t n = ::read(fd_, base + end_, buffer_bytes_ - end_);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) damage_.note(DamageKind::kUnreadable);
     if (n <= 0) {

@@ -25,8 +25,12 @@ struct Packet {
 /// Move-only owner of the file. One thread at a time.
 class PacketReader {
  public:
+  /// Few system calls, and what was read is still in the second-level cache when it is decoded.
+  static constexpr std::size_t kBufferPackets = 4;
+
   /// A file that cannot be opened is damage (kUnreadable) and has no packets.
-  PacketReader(const std::filesystem::path& file, const std::array<std::uint8_t, 16>& uuid);
+  PacketReader(const std::filesystem::path& file, const std::array<std::uint8_t, 16>& uuid,
+               std::size_t buffer_packets = kBufferPackets);
   PacketReader(PacketReader&& other) noexcept;
   PacketReader& operator=(PacketReader&&) = delete;
   ~PacketReader();
@@ -39,9 +43,6 @@ class PacketReader {
   [[nodiscard]] std::uint64_t offset() const { return file_offset_; }
 
  private:
-  // Four packets: few system calls, and what was read is still in the second-level cache when it is decoded.
-  static constexpr std::size_t kBufferBytes = 4 * event::kPacketBytes;
-
   [[nodiscard]] std::size_t available() const { return end_ - begin_; }
   bool fill(std::size_t bytes);
   void consume(std::size_t bytes);
@@ -52,6 +53,7 @@ class PacketReader {
   int fd_ = -1;
   bool at_end_ = false;
   std::array<std::uint8_t, 16> uuid_;
+  std::size_t buffer_bytes_;
   std::unique_ptr<std::uint64_t[]> buffer_;  // words, for alignment
   std::size_t begin_ = 0;                    // unread part of the buffer, in bytes
   std::size_t end_ = 0;

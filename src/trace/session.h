@@ -26,8 +26,9 @@ struct ProcessTrace {
   std::vector<std::string> names;    // distinct, by function id
   std::vector<StreamFile> streams;
 
-  [[nodiscard]] StreamReader open(const StreamFile& stream) const {
-    return {stream.path, description.uuid, function_count};
+  [[nodiscard]] StreamReader open(const StreamFile& stream,
+                                  std::size_t buffer_packets = PacketReader::kBufferPackets) const {
+    return {stream.path, description.uuid, function_count, buffer_packets};
   }
 };
 

@@ -31,8 +31,8 @@ class StreamReader {
  public:
   /// Functions numbered 1 ... function_count exist.
   StreamReader(const std::filesystem::path& file, const std::array<std::uint8_t, 16>& uuid,
-               std::uint32_t function_count)
-      : packets_(file, uuid), function_count_(function_count) {}
+               std::uint32_t function_count, std::size_t buffer_packets = PacketReader::kBufferPackets)
+      : packets_(file, uuid, buffer_packets), function_count_(function_count) {}
 
   /// False at the end of the stream. Events of the current packet that were not read are passed over.
   bool next_packet();

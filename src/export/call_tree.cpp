@@ -1,0 +1,59 @@
+#include "export/call_tree.h"
+
+#include <utility>
+
+namespace calltap::export_ {
+
+CallTree::CallTree(std::vector<bool> selected) : selected_(std::move(selected)), nodes_(1), last_child_(1) {}
+
+std::uint32_t CallTree::child(std::uint32_t parent, std::uint32_t function) {
+  const std::uint32_t guess = last_child_[parent];
+  if (guess != 0 && nodes_[guess].function == function) return guess;
+  const auto fresh = static_cast<std::uint32_t>(nodes_.size());
+  const auto [at, added] = children_.try_emplace(std::uint64_t{parent} << 32 | function, fresh);
+  if (added) {
+    nodes_.push_back({.function = function, .parent = parent});
+    last_child_.push_back(0);
+    // Appended behind its siblings, so that equal times are printed in call order.
+    std::uint32_t* link = &nodes_[parent].first_child;
+    while (*link != 0) link = &nodes_[*link].next_sibling;
+    *link = fresh;
+  }
+  last_child_[parent] = at->second;
+  return at->second;
+}
+
+std::uint32_t CallTree::edge(std::uint32_t caller, std::uint32_t callee) {
+  const auto [at, added] = edge_index_.try_emplace(std::uint64_t{caller} << 32 | callee, edges_.size());
+  if (added) edges_.push_back({.caller = caller, .callee = callee});
+  return at->second;
+}
+
+void CallTree::entered(Frame& frame, const Frame& parent, const Frame* same) {
+  frame.data = {};
+  const bool is_root = selected_.empty() || selected_[frame.function];
+  if (same != nullptr && same->data.node != 0) {
+    frame.data.node = same->data.node;
+  } else if (is_root || parent.data.node != 0) {
+    frame.data.node = child(parent.data.node, frame.function);
+    frame.data.first = true;
+  }
+  if (frame.data.node != 0) ++nodes_[frame.data.node].calls;
+  if (!selected_.empty() && (is_root || selected_[parent.function])) {
+    const std::uint32_t index = edge(parent.function, frame.function);
+    ++edges_[index].calls;
+    frame.data.edge = index + 1;
+  }
+}
+
+void CallTree::left(const Frame& frame, std::uint64_t, std::uint64_t duration, std::uint64_t self,
+                    trace::CallEnd) {
+  if (frame.data.node != 0) {
+    CallNode& node = nodes_[frame.data.node];
+    node.self += self;
+    if (frame.data.first) node.total += duration;
+  }
+  if (frame.data.edge != 0 && frame.outermost()) edges_[frame.data.edge - 1].total += duration;
+}
+
+}  // namespace calltap::export_

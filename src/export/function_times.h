@@ -1,0 +1,39 @@
+// The sink behind `report`: sums the calls of each function, in ticks.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "export/report.h"
+#include "trace/call_stack.h"
+
+namespace calltap::export_ {
+
+class FunctionTimesSink {
+ public:
+  struct FrameData {};
+  using Frame = trace::CallStack<FunctionTimesSink>::Frame;
+
+  explicit FunctionTimesSink(std::uint32_t function_count) : times_(std::size_t{function_count} + 1) {}
+
+  void entered(Frame&, const Frame&, const Frame*) {}
+  void left(const Frame& frame, std::uint64_t, std::uint64_t duration, std::uint64_t self, trace::CallEnd) {
+    FunctionTimes& t = times_[frame.function];
+    ++t.calls;
+    t.total += frame.outermost() ? duration : 0;
+    t.self += self;
+    t.sum += duration;
+    t.min = std::min(t.min, duration);
+    t.max = std::max(t.max, duration);
+  }
+  void orphaned(std::uint32_t, std::uint64_t, trace::CallEnd) {}
+
+  /// By function id.
+  [[nodiscard]] const std::vector<FunctionTimes>& times() const { return times_; }
+  void clear() { std::fill(times_.begin(), times_.end(), FunctionTimes{}); }
+
+ private:
+  std::vector<FunctionTimes> times_;
+};
+
+}  // namespace calltap::export_

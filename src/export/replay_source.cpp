@@ -1,0 +1,119 @@
+#include "export/replay_source.h"
+
+#include <algorithm>
+
+#include "trace/walk.h"
+
+namespace calltap::export_ {
+
+using Kind = ReplayLine::Kind;
+
+void ReplayLines::entered(Frame& frame, const Frame& parent, const Frame*) {
+  release_aged(frame.start);
+  const bool begins = limits_.selected.empty() || limits_.selected[frame.function];
+  frame.data.serial = ++serial_;
+  frame.data.level = parent.data.level != 0 ? parent.data.level + 1 : begins ? 1 : 0;
+  if (shown(frame.data)) held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1});
+}
+
+void ReplayLines::left(const Frame& frame, std::uint64_t end, std::uint64_t duration, std::uint64_t,
+                       trace::CallEnd how) {
+  if (!shown(frame.data)) return;
+  ReplayLine line{Kind::kClose, how, false, frame.function, frame.data.level - 1, end, duration};
+  Held* const held = find_held(frame.data.serial);
+  const bool innermost = held != nullptr && held == &held_.back();
+  if (held != nullptr && duration < limits_.min_duration) {
+    held->function = 0;
+    if (innermost) held_.pop_back();
+    return;
+  }
+  if (innermost) {
+    held_.pop_back();
+    line.kind = Kind::kLeaf;
+    line.time = frame.start;
+  }
+  // What began before it and is open, or ended later, lasted at least as long.
+  while (!held_.empty() && held_.front().serial <= frame.data.serial) release_front();
+  if (!innermost) release_aged(end);
+  ready_.push_back(line);
+}
+
+void ReplayLines::orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd how) {
+  const bool wanted = limits_.selected.empty() || limits_.selected[function];
+  if (!wanted || limits_.min_duration != 0) return;
+  release_aged(time);
+  ready_.push_back({Kind::kClose, how, true, function, 0, time, 0});
+}
+
+void ReplayLines::gap(std::uint64_t time) {
+  release_aged(time);
+  ready_.push_back({Kind::kGap, trace::CallEnd::kLost, false, 0, 0, time, 0});
+}
+
+ReplayLines::Held* ReplayLines::find_held(std::uint64_t serial) {
+  if (held_.empty() || serial < held_.front().serial) return nullptr;
+  if (held_.back().serial == serial) return &held_.back();
+  const auto at =
+      std::lower_bound(held_.begin(), held_.end(), serial,
+                       [](const Held& held, std::uint64_t wanted) { return held.serial < wanted; });
+  return at != held_.end() && at->serial == serial ? &*at : nullptr;
+}
+
+void ReplayLines::release_front() {
+  const Held& held = held_.front();
+  if (held.function != 0) {
+    ready_.push_back(
+        {Kind::kOpen, trace::CallEnd::kReturned, false, held.function, held.depth, held.time, 0});
+  }
+  held_.pop_front();
+}
+
+void ReplayLines::release_aged(std::uint64_t now) {
+  while (!held_.empty() &&
+         (held_.front().function == 0 || now - held_.front().time >= limits_.min_duration)) {
+    release_front();
+  }
+}
+
+namespace {
+
+// Replay has a stream open for every thread that runs at the time: many, and read slowly.
+constexpr std::size_t kBufferPackets = 1;
+
+}  // namespace
+
+ReplaySource::ReplaySource(const trace::ProcessTrace& process, const trace::StreamFile& stream,
+                           const ReplayLimits& limits)
+    : process_(process),
+      stream_(stream),
+      reader_(process.open(stream, kBufferPackets)),
+      lines_(limits),
+      calls_(lines_, process.function_count) {}
+
+const ReplayLine* ReplaySource::front() {
+  while (lines_.ready().empty() && !ended_) read_event();
+  return lines_.ready().empty() ? nullptr : &lines_.ready().front();
+}
+
+void ReplaySource::read_event() {
+  if (!in_packet_) {
+    if (!reader_.next_packet()) {
+      calls_.close_all(reader_.counts().last_time);
+      ended_ = true;
+      return;
+    }
+    in_packet_ = true;
+    note_continuity(reader_, calls_);
+    if (reader_.continuity() != trace::Continuity::kUnbroken) {
+      lines_.gap(std::max(reader_.counts().last_time, reader_.counts().first_time));
+    }
+  }
+  trace::Event event;
+  if (reader_.next_event(event)) {
+    apply(event, calls_);
+  } else {
+    in_packet_ = false;
+  }
+}
+
+}  // namespace calltap::export_

@@ -1,0 +1,104 @@
+// One thread's calls as lines of the function_graph view, in the order of time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "trace/call_stack.h"
+#include "trace/session.h"
+#include "trace/tick_clock.h"
+
+namespace calltap::export_ {
+
+struct ReplayLine {
+  enum class Kind : std::uint8_t { kOpen, kClose, kLeaf, kGap };
+  Kind kind = Kind::kOpen;
+  trace::CallEnd end = trace::CallEnd::kReturned;
+  bool orphaned = false;  // a close whose entry is not in the trace: no duration
+  std::uint32_t function = 0;
+  std::uint32_t depth = 0;
+  std::uint64_t time = 0;      // ticks
+  std::uint64_t duration = 0;  // ticks; of closes and leaves
+};
+
+struct ReplayLimits {
+  std::vector<bool> selected;      // by function id: show only these and what they call; empty = all
+  std::uint32_t max_depth = 0;     // levels shown, 0 = all
+  std::uint64_t min_duration = 0;  // ticks
+};
+
+/// Turns calls into lines. An entry is held back until it is known whether it is a leaf, and with a minimum
+/// duration until it is known to last that long; what is held back is at most the calls that are open.
+class ReplayLines {
+ public:
+  struct FrameData {
+    std::uint64_t serial = 0;
+    std::uint32_t level = 0;  // within the selection, from 1; 0 = outside
+  };
+  using Frame = trace::CallStack<ReplayLines>::Frame;
+
+  explicit ReplayLines(const ReplayLimits& limits) : limits_(limits) {}
+
+  void entered(Frame& frame, const Frame& parent, const Frame* same);
+  void left(const Frame& frame, std::uint64_t end, std::uint64_t duration, std::uint64_t self,
+            trace::CallEnd how);
+  void orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd how);
+  void gap(std::uint64_t time);
+
+  std::deque<ReplayLine>& ready() { return ready_; }
+
+ private:
+  /// A call that is open and shown, if it lasts long enough, but not printed yet.
+  struct Held {
+    std::uint64_t serial;
+    std::uint64_t time;
+    std::uint32_t function;  // 0: ended too soon
+    std::uint32_t depth;
+  };
+  [[nodiscard]] bool shown(const FrameData& data) const {
+    return data.level != 0 && (limits_.max_depth == 0 || data.level <= limits_.max_depth);
+  }
+  [[nodiscard]] Held* find_held(std::uint64_t serial);
+  void release_front();
+  void release_aged(std::uint64_t now);
+
+  const ReplayLimits& limits_;
+  std::uint64_t serial_ = 0;
+  std::deque<Held> held_;  // by serial, which is also by time
+  std::deque<ReplayLine> ready_;
+};
+
+/// Reads a stream as far as needed for its next line, through a small buffer. Not movable: its parts refer to
+/// each other.
+class ReplaySource {
+ public:
+  /// All three must outlive the source.
+  ReplaySource(const trace::ProcessTrace& process, const trace::StreamFile& stream,
+               const ReplayLimits& limits);
+  ReplaySource(const ReplaySource&) = delete;
+  ReplaySource& operator=(const ReplaySource&) = delete;
+
+  /// The next line, or null at the end. Valid until pop().
+  const ReplayLine* front();
+  void pop() { lines_.ready().pop_front(); }
+
+  [[nodiscard]] const trace::ProcessTrace& process() const { return process_; }
+  [[nodiscard]] const trace::StreamFile& stream() const { return stream_; }
+  [[nodiscard]] const trace::StreamReader& reader() const { return reader_; }
+  [[nodiscard]] std::uint64_t orphans() const { return calls_.orphans(); }
+
+ private:
+  void read_event();
+
+  const trace::ProcessTrace& process_;
+  const trace::StreamFile& stream_;
+  trace::StreamReader reader_;
+  ReplayLines lines_;
+  trace::CallStack<ReplayLines> calls_;
+  bool in_packet_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace calltap::export_

@@ -1,0 +1,101 @@
+#include <nlohmann/json.hpp>
+
+#include "export/duration_text.h"
+#include "export/report.h"
+
+namespace calltap::export_ {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void print_table(Output& out, const ReportTable& table) {
+  out.print("{}{:>12} {:>12} {:>12} {:>12} {:>12} {:>12}  {}{}\n", out.colour() ? "\033[1m" : "", "total",
+            "self", "calls", "avg", "min", "max", "function", out.colour() ? "\033[0m" : "");
+  for (const ReportRow& row : table.rows) {
+    const FunctionTimes& t = row.times;
+    out.print("{:>12} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", duration_text(t.total),
+              duration_text(t.self), t.calls, duration_text(t.average()), duration_text(t.min),
+              duration_text(t.max), row.name);
+  }
+}
+
+Json rows_json(const std::vector<ReportRow>& rows) {
+  Json json = Json::array();
+  for (const ReportRow& row : rows) {
+    const FunctionTimes& t = row.times;
+    json.push_back({{"name", row.name},
+                    {"module", row.module},
+                    {"address", row.link_address},
+                    {"calls", t.calls},
+                    {"total_ns", t.total},
+                    {"self_ns", t.self},
+                    {"avg_ns", t.average()},
+                    {"min_ns", t.min},
+                    {"max_ns", t.max}});
+  }
+  return json;
+}
+
+/// RFC 4180: quoted where it must be, quotes doubled.
+std::string csv_field(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
+bool per_thread(const Report& report) { return report.tables.empty() || report.tables.front().tid != 0; }
+
+}  // namespace
+
+void print_report_text(Output& out, const Report& report) {
+  bool first = true;
+  for (const ReportTable& table : report.tables) {
+    if (!first) out.text("\n");
+    first = false;
+    if (table.tid != 0) {
+      out.print("thread {} {} of {} ({})\n", table.tid, table.thread_name, table.process_name, table.pid);
+    }
+    print_table(out, table);
+  }
+  if (report.hidden_rows != 0) out.print("... {} more functions\n", report.hidden_rows);
+}
+
+void print_report_json(Output& out, const trace::Session& session, const Report& report) {
+  Json json = {{"events", report.reading.events},
+               {"discarded_events", discarded_events(session, report.reading)},
+               {"damaged", report.reading.damage.any()}};
+  if (per_thread(report)) {
+    Json threads = Json::array();
+    for (const ReportTable& table : report.tables) {
+      threads.push_back({{"pid", table.pid},
+                         {"process", table.process_name},
+                         {"tid", table.tid},
+                         {"name", table.thread_name},
+                         {"functions", rows_json(table.rows)}});
+    }
+    json["threads"] = std::move(threads);
+  } else {
+    json["functions"] = rows_json(report.tables.front().rows);
+  }
+  out.text(json.dump(2, ' ', false, Json::error_handler_t::replace));
+  out.text("\n");
+}
+
+void print_report_csv(Output& out, const Report& report) {
+  const bool threads = per_thread(report);
+  out.print("{}name,module,address,calls,total_ns,self_ns,avg_ns,min_ns,max_ns\n", threads ? "pid,tid," : "");
+  for (const ReportTable& table : report.tables) {
+    for (const ReportRow& row : table.rows) {
+      const FunctionTimes& t = row.times;
+      if (threads) out.print("{},{},", table.pid, table.tid);
+      out.print("{},{},{:#x},{},{},{},{},{},{}\n", csv_field(row.name), csv_field(row.module),
+                row.link_address, t.calls, t.total, t.self, t.average(), t.min, t.max);
+    }
+  }
+}
+
+}  // namespace calltap::export_
