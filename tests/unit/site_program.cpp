@@ -15,7 +15,7 @@ __attribute__((noinline, used)) void demo_empty() {}
 // A body that starts with NOPs, and with a jump target behind the first one: none of them belongs to the
 // sled.
 __attribute__((noinline, used)) void demo_starts_with_nops() {
-  __asm__ volatile("nop\n0:\n\tnop\n\tdec %%ecx\n\tjns 0b" : : "c"(2));
+  __asm__ volatile("nop\n0:\n\tnop\n\ttest %%esp, %%esp\n\tjz 0b" ::: "cc");
 }
 
 __attribute__((noinline)) int demo_switch(int x) {
