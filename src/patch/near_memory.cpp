@@ -1,0 +1,81 @@
+#include "patch/near_memory.h"
+
+#include <sys/mman.h>
+
+#include "isa/system.h"
+#include "patch/memory_map.h"
+
+namespace calltap::patch {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kReach = (std::uint64_t{1} << 31) - (std::uint64_t{1} << 20);
+constexpr std::uint64_t kLowest = 0x10000;
+constexpr std::uint64_t kHighest = 0x7ffffffff000;
+// Leave room where a heap grows up and a stack grows down.
+constexpr std::uint64_t kGuard = std::uint64_t{1} << 20;
+
+/// The place in the gap [begin, end) that is nearest to `around`, 0 if none is in reach.
+std::uint64_t place_in_gap(std::uint64_t begin, std::uint64_t end, plan::Range around, std::uint64_t size) {
+  const std::uint64_t low = around.end > kReach ? around.end - kReach : kLowest;
+  const std::uint64_t high = around.begin + kReach < kHighest ? around.begin + kReach : kHighest;
+  if (begin < low) begin = (low + kPage - 1) & ~(kPage - 1);
+  if (end > high) end = high & ~(kPage - 1);
+  if (begin >= end || end - begin < size) return 0;
+  return end <= around.begin ? end - size : begin;
+}
+
+std::uint64_t distance(std::uint64_t place, plan::Range around) {
+  return place < around.begin ? around.begin - place : place - around.begin;
+}
+
+}  // namespace
+
+Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Array<plan::Range>& used) {
+  const long result = isa::native::system_call(
+      SYS_mmap, static_cast<long>(address), static_cast<long>(size), PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (isa::is_error(result)) return Error(ErrorCode::kNoRoomInReach, static_cast<int>(-result), address);
+  if (static_cast<std::uint64_t>(result) != address) {  // a kernel that does not know the flag took it as a hint
+    isa::native::system_call(SYS_munmap, result, static_cast<long>(size));
+    return Error(ErrorCode::kNoRoomInReach, 0, address);
+  }
+  if (!add_range(used, {address, address + size})) return ErrorCode::kOutOfMemory;
+  return address;
+}
+
+Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, base::Array<plan::Range>& used) {
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    std::uint64_t best = 0;
+    std::uint64_t previous_end = kLowest;
+    for (std::size_t i = 0; i <= used.size(); ++i) {
+      const std::uint64_t gap_end = i < used.size() ? used[i].begin : kHighest;
+      const std::uint64_t begin = previous_end + kGuard;
+      const std::uint64_t end = gap_end > kGuard ? gap_end - kGuard : 0;
+      if (begin < end) {
+        const std::uint64_t place = place_in_gap(begin, end, around, size);
+        if (place != 0 && (best == 0 || distance(place, around) < distance(best, around))) best = place;
+      }
+      if (i < used.size()) previous_end = used[i].end;
+    }
+    if (best == 0) break;
+    auto mapped = map_at(best, size, used);
+    if (mapped) return mapped;
+    // Another thread mapped something there since the map was read.
+    if (!add_range(used, {best, best + size})) return ErrorCode::kOutOfMemory;
+  }
+  return Error(ErrorCode::kNoRoomInReach, 0, around.begin);
+}
+
+Result<void> make_executable(std::uint64_t address, std::uint64_t size) {
+  const long result = isa::native::system_call(SYS_mprotect, static_cast<long>(address), static_cast<long>(size),
+                                               PROT_READ | PROT_EXEC);
+  if (isa::is_error(result)) return Error(ErrorCode::kMemoryProtect, static_cast<int>(-result), address);
+  return {};
+}
+
+}  // namespace calltap::patch

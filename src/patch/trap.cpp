@@ -1,0 +1,133 @@
+#include "patch/trap.h"
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include <atomic>
+
+#include "base/array.h"
+#include "isa/system.h"
+#include "isa/x86_64/encode.h"
+#include "patch/core_sync.h"
+#include "patch/memory_map.h"
+
+namespace calltap::patch {
+namespace {
+
+using base::ErrorCode;
+using base::Result;
+
+// The batch in progress, for the handler. `readers` counts handlers that look at it.
+std::atomic<const TrapPoke*> batch{nullptr};
+std::atomic<std::size_t> batch_size{0};
+std::atomic<std::uint32_t> readers{0};
+struct sigaction previous = {};
+
+const TrapPoke* find_poke(std::uint64_t address) {
+  const TrapPoke* first = batch.load(std::memory_order_acquire);
+  std::size_t low = 0;
+  for (std::size_t high = first == nullptr ? 0 : batch_size.load(std::memory_order_relaxed); low < high;) {
+    const std::size_t middle = (low + high) / 2;
+    if (first[middle].address == address) return &first[middle];
+    if (first[middle].address < address) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return nullptr;
+}
+
+void chain(int signal, siginfo_t* info, void* context) {
+  if ((previous.sa_flags & SA_SIGINFO) != 0) {
+    previous.sa_sigaction(signal, info, context);
+  } else if (previous.sa_handler == SIG_DFL) {
+    // What would have happened: die of it, at the instruction behind the trap.
+    struct sigaction plain = {};
+    plain.sa_handler = SIG_DFL;
+    ::sigaction(signal, &plain, nullptr);
+    isa::native::system_call(SYS_tgkill, isa::current_pid(), isa::current_tid(), signal);
+  } else if (previous.sa_handler != SIG_IGN) {
+    previous.sa_handler(signal);
+  }
+}
+
+void handle_trap(int signal, siginfo_t* info, void* context) {
+  auto& instruction = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
+  readers.fetch_add(1, std::memory_order_seq_cst);
+  const TrapPoke* poke = find_poke(static_cast<std::uint64_t>(instruction) - 1);
+  const std::uint64_t resume = poke == nullptr ? 0 : poke->resume;
+  readers.fetch_sub(1, std::memory_order_release);
+  if (resume != 0) {
+    instruction = static_cast<greg_t>(resume);
+  } else {
+    chain(signal, info, context);
+  }
+}
+
+/// The handler is in place and the batch visible for the life of the object.
+class TrapHandler {
+ public:
+  explicit TrapHandler(std::span<const TrapPoke> pokes) {
+    batch_size.store(pokes.size(), std::memory_order_relaxed);
+    batch.store(pokes.data(), std::memory_order_release);
+    struct sigaction action = {};
+    action.sa_sigaction = handle_trap;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    ::sigaction(SIGTRAP, &action, &previous);
+  }
+  ~TrapHandler() {
+    // No INT3 of ours is left in any core's pipeline (step 6), but a handler may still be on its way.
+    while (readers.load(std::memory_order_acquire) != 0) isa::native::system_call(SYS_sched_yield);
+    struct sigaction now = {};
+    ::sigaction(SIGTRAP, nullptr, &now);
+    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == handle_trap) ::sigaction(SIGTRAP, &previous, nullptr);
+    batch.store(nullptr, std::memory_order_release);
+  }
+  TrapHandler(const TrapHandler&) = delete;
+  TrapHandler& operator=(const TrapHandler&) = delete;
+};
+
+enum class Step { kTrap, kTail, kFirst, kAll, kUndo };
+
+Result<void> write_step(TextWriter& writer, std::span<const TrapPoke> pokes, Step step) {
+  base::Array<ByteChange> changes;
+  for (const TrapPoke& poke : pokes) {
+    const auto add = [&](unsigned i, std::uint8_t from, std::uint8_t to) {
+      return changes.push_back({poke.address + i, from, to});
+    };
+    bool added = true;
+    if (step == Step::kTrap) added = add(0, poke.before[0], isa::x86_64::kInt3);
+    if (step == Step::kFirst) added = add(0, isa::x86_64::kInt3, poke.after[0]);
+    if (step == Step::kAll) added = add(0, poke.before[0], poke.after[0]);
+    if (step == Step::kUndo) added = add(0, isa::x86_64::kInt3, poke.before[0]);
+    if (step == Step::kTail || step == Step::kAll) {
+      for (unsigned i = 1; i < poke.length; ++i) added = added && add(i, poke.before[i], poke.after[i]);
+    }
+    if (!added) return ErrorCode::kOutOfMemory;
+  }
+  return writer.apply(changes);
+}
+
+}  // namespace
+
+Result<void> poke(TextWriter& writer, std::span<const TrapPoke> sorted) {
+  if (sorted.empty()) return {};
+  if (thread_count() == 1) return write_step(writer, sorted, Step::kAll);
+  if (any_other_thread_blocks(SIGTRAP)) return ErrorCode::kThreadBlocksTrap;
+  const TrapHandler handler(sorted);
+  for (const Step step : {Step::kTrap, Step::kTail, Step::kFirst}) {
+    if (auto written = write_step(writer, sorted, step); !written) {
+      // A step writes nothing unless all bytes are as expected: what is to be taken back are the traps.
+      if (step == Step::kTail) {
+        static_cast<void>(write_step(writer, sorted, Step::kUndo));
+        static_cast<void>(synchronise_cores());
+      }
+      return written.error();
+    }
+    if (auto synchronised = synchronise_cores(); !synchronised) return synchronised.error();
+  }
+  return {};
+}
+
+}  // namespace calltap::patch

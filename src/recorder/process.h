@@ -1,0 +1,38 @@
+// What the recorder knows of its process's recording. Zero-filled by the kernel in a forked child, which thereby knows
+// that it has to ask for a recording of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "buffer/pool.h"
+#include "trampoline/state.h"
+
+namespace calltap::recorder {
+
+enum class Mode : std::uint32_t {
+  kUnknown,  // nobody has asked the tool yet (also: a child after fork)
+  kOff,      // no tool, or it refused: hooked calls run, nothing is written
+  kOn,
+};
+
+struct Process {
+  std::atomic<Mode> mode;
+  std::atomic<std::uint32_t> connecting;  // tid of the thread that talks to the tool
+  buffer::Pool pool;
+};
+
+/// Allocates the zero-on-fork memory. Call once, before any site is patched. False when memory is exhausted.
+[[nodiscard]] bool initialise();
+
+/// The recording of the calling process. Valid after initialise().
+Process& process();
+
+/// Asks the tool for a recording for this process: fills `process().pool` and sets the mode. Implemented by runtime/.
+/// Called with signals blocked, by one thread at a time, possibly in a child right after fork: system calls only.
+void connect_process();
+
+/// Closes the thread's last packet and gives its slot back. Signals must be blocked.
+void end_thread(trampoline::ThreadState& thread);
+
+}  // namespace calltap::recorder

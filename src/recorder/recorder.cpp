@@ -1,0 +1,315 @@
+// The recorder's slow path: everything but "there is room for one more compact event".
+//
+// It runs inside a hooked call, in any thread, at any time, also in a signal handler and inside the program's malloc:
+// system calls only, with signals blocked. What a signal handler did between the fast path's reading of the cursor and
+// now is seen as slots that are no longer zero.
+#include <sys/mman.h>
+
+#include "buffer/pool.h"
+#include "event/event_layout.h"
+#include "isa/system.h"
+#include "recorder/process.h"
+#include "trampoline/frames.h"
+
+namespace calltap::recorder {
+namespace {
+
+using buffer::OnFull;
+using buffer::Pool;
+using buffer::ThreadSlot;
+using event::DiscardReason;
+using trampoline::ThreadState;
+using trampoline::Writer;
+
+constexpr std::uint64_t kSentinel = ~std::uint64_t{0};
+
+Process* the_process = nullptr;  // one page, zero on fork
+Writer* writers = nullptr;       // by thread slot, zero on fork
+
+void* map_zero_on_fork(std::size_t bytes) {
+  void* memory = isa::map_memory(bytes, MAP_NORESERVE);
+  if (memory == nullptr) return nullptr;
+  const long result = isa::native::system_call(SYS_madvise, reinterpret_cast<long>(memory),
+                                               static_cast<long>(bytes), MADV_WIPEONFORK);
+  return isa::is_error(result) ? nullptr : memory;
+}
+
+std::uint64_t read_clock_after(std::uint64_t last) {
+  const std::uint64_t now = isa::native::read_clock();
+  return now > last ? now : last;  // another core's clock may lag by a tick
+}
+
+/// The single writer of its own counter, but a signal handler may be a second one: one instruction.
+void count_discarded(ThreadSlot& slot, DiscardReason reason, std::uint64_t events = 1) {
+  __asm__("addq %1, %0" : "+m"(slot.discarded[static_cast<std::size_t>(reason)]) : "r"(events));
+}
+
+std::uint64_t total_discarded(const ThreadSlot& slot) {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t count : slot.discarded) sum += count;
+  return sum;
+}
+
+std::uint64_t count_events(const std::uint8_t* packet, std::uint32_t content_bytes) {
+  std::uint64_t events = 0;
+  for (std::size_t at = sizeof(event::PacketHeader); at + 8 <= content_bytes; ++events) {
+    const auto id = *reinterpret_cast<const std::uint64_t*>(packet + at) & 31;
+    at += id == static_cast<std::uint64_t>(event::EventId::kExtended) ? event::kExtendedBytes : event::kCompactBytes;
+  }
+  return events;
+}
+
+/// Moves the cursor behind what signal handlers have written.
+void skip_taken_slots(Writer& w) {
+  while (w.cursor < w.sentinel && *w.cursor != 0) ++w.cursor;
+}
+
+void open_packet(Pool pool, Writer& w, std::uint32_t index, std::uint64_t now) {
+  std::uint8_t* packet = pool.packet(index);
+  __builtin_memset(packet, 0, event::kPacketBytes);
+  ThreadSlot& slot = pool.thread(w.slot);
+  event::PacketHeader& h = pool.header(index);
+  h.magic = event::kCtfMagic;
+  __builtin_memcpy(h.uuid, pool.control().uuid, sizeof h.uuid);
+  h.timestamp_begin = now;
+  h.timestamp_end = now;
+  h.packet_bits = event::kPacketBytes * 8;
+  h.sequence = slot.packet_sequence++;
+  h.discarded = total_discarded(slot);
+  h.tid = slot.tid.load(std::memory_order_relaxed);
+  w.packet = index;
+  w.has_packet = 1;
+  w.sentinel = reinterpret_cast<std::uint64_t*>(packet + event::kPacketBytes) - 1;
+  *w.sentinel = kSentinel;
+  w.last_time = now;
+  w.cursor = reinterpret_cast<std::uint64_t*>(&h + 1);
+}
+
+/// Completes the header. The cursor then points at the sentinel, where every claim fails.
+void close_packet(Pool pool, Writer& w) {
+  skip_taken_slots(w);
+  event::PacketHeader& h = pool.header(w.packet);
+  const auto content =
+      static_cast<std::uint32_t>(reinterpret_cast<std::uint8_t*>(w.cursor) - reinterpret_cast<std::uint8_t*>(&h));
+  // A writer that was interrupted before its claim may still hold this slot's address: it must not find it empty.
+  for (std::uint64_t* slot = w.cursor; slot < w.sentinel; ++slot) *slot = kSentinel;
+  h.content_bits = std::uint64_t{content} * 8;
+  h.timestamp_end = read_clock_after(h.timestamp_begin);
+  h.discarded = total_discarded(pool.thread(w.slot));
+  pool.descriptor(w.packet).content_bytes = content;
+  w.cursor = w.sentinel;
+  w.has_packet = 0;
+  if (pool.control().on_full == OnFull::kFlight) {
+    pool.descriptor(w.packet).state.store(static_cast<std::uint32_t>(buffer::PacketState::kFull),
+                                          std::memory_order_release);
+  } else {
+    pool.queue_packet(w.packet);
+  }
+}
+
+/// Flight mode: the next packet of the thread's own ring, overwriting the oldest once the ring has its full size.
+std::uint32_t next_ring_packet(Pool pool, Writer& w) {
+  const std::uint32_t capacity = pool.control().packets_per_thread;
+  if (w.ring == nullptr) {
+    w.ring = static_cast<std::uint32_t*>(isa::map_memory(capacity * sizeof(std::uint32_t)));
+    if (w.ring == nullptr) return Pool::kNone;
+  }
+  if (w.ring_size < capacity) {
+    const std::uint32_t index = pool.claim_packet(w.slot);
+    if (index != Pool::kNone) {
+      w.ring[w.ring_size++] = index;
+      return index;
+    }
+  }
+  if (w.ring_size == 0) return Pool::kNone;
+  const std::uint32_t index = w.ring[w.ring_next];
+  w.ring_next = (w.ring_next + 1) % w.ring_size;
+  buffer::PacketDescriptor& d = pool.descriptor(index);
+  count_discarded(pool.thread(w.slot), DiscardReason::kOverwritten, count_events(pool.packet(index), d.content_bytes));
+  d.state.store(static_cast<std::uint32_t>(buffer::PacketState::kWriting), std::memory_order_release);
+  return index;
+}
+
+bool tool_is_gone(Pool pool) {
+  constexpr long kNoSuchProcess = -3;
+  return isa::native::system_call(SYS_kill, pool.control().tool_pid, 0) == kNoSuchProcess;
+}
+
+/// kWait: sleeps until there is a packet, recording ends, or the tool is gone.
+std::uint32_t wait_for_packet(Pool pool, Writer& w) {
+  buffer::Control& c = pool.control();
+  std::uint64_t beat = c.heartbeat.load(std::memory_order_relaxed);
+  for (int rounds_without_beat = 0;;) {
+    const std::uint32_t seen = c.free_sequence.load(std::memory_order_seq_cst);
+    const std::uint32_t index = pool.claim_packet(w.slot);
+    if (index != Pool::kNone || c.stopped.load(std::memory_order_relaxed) != 0) return index;
+    c.waiters.fetch_add(1, std::memory_order_seq_cst);
+    isa::futex_wait(&c.free_sequence, seen, 100'000'000, true);
+    c.waiters.fetch_sub(1, std::memory_order_relaxed);
+    const std::uint64_t now = c.heartbeat.load(std::memory_order_relaxed);
+    rounds_without_beat = now == beat ? rounds_without_beat + 1 : 0;
+    beat = now;
+    if (rounds_without_beat >= 10 && tool_is_gone(pool)) {
+      c.stopped.store(static_cast<std::uint32_t>(DiscardReason::kToolGone) + 1, std::memory_order_relaxed);
+      return Pool::kNone;
+    }
+  }
+}
+
+/// Gives the writer a new packet, or leaves it without one and counts the event.
+bool next_packet(Pool pool, Writer& w) {
+  buffer::Control& c = pool.control();
+  ThreadSlot& slot = pool.thread(w.slot);
+  const std::uint32_t stopped = c.stopped.load(std::memory_order_relaxed);
+  std::uint32_t index = Pool::kNone;
+  auto reason = DiscardReason::kBufferFull;
+  if (stopped != 0) {
+    reason = static_cast<DiscardReason>(stopped - 1);
+  } else if (c.on_full == OnFull::kFlight) {
+    index = next_ring_packet(pool, w);
+  } else {
+    const std::uint32_t seen = c.free_sequence.load(std::memory_order_seq_cst);
+    index = pool.claim_packet(w.slot);
+    if (index == Pool::kNone && c.on_full == OnFull::kWait) {
+      index = wait_for_packet(pool, w);
+      if (index == Pool::kNone) reason = static_cast<DiscardReason>(c.stopped.load() - 1);
+    }
+    w.free_seen = seen;
+  }
+  if (index == Pool::kNone) {
+    count_discarded(slot, reason);
+    return false;
+  }
+  open_packet(pool, w, index, isa::native::read_clock());
+  return true;
+}
+
+/// The calling thread's writer, or null where it cannot have one (counted).
+Writer* start_thread(Pool pool, ThreadState& thread) {
+  const auto tid = static_cast<std::uint32_t>(isa::current_tid());
+  const std::uint32_t index = pool.claim_thread(tid);
+  if (index == Pool::kNone) {
+    pool.control().slotless_discarded.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  ThreadSlot& slot = pool.thread(index);
+  constexpr int kGetName = 16;  // PR_GET_NAME
+  isa::native::system_call(SYS_prctl, kGetName, reinterpret_cast<long>(slot.name));
+  slot.first_time = isa::native::read_clock();
+  Writer& w = writers[index];
+  std::uint32_t* ring = w.ring;
+  w = Writer{};
+  w.ring = ring;
+  w.slot = index;
+  static std::uint64_t no_slot = kSentinel;  // a thread without a packet finds its next slot taken
+  w.cursor = w.sentinel = &no_slot;
+  thread.writer = &w;
+  return &w;
+}
+
+/// Makes sure that there is a recording and that the thread has a writer in it. Null: do not write.
+Writer* writer_of(ThreadState& thread) {
+  Process& p = *the_process;
+  if (p.mode.load(std::memory_order_acquire) == Mode::kUnknown) {
+    const auto me = static_cast<std::uint32_t>(isa::current_tid());
+    std::uint32_t nobody = 0;
+    if (p.connecting.compare_exchange_strong(nobody, me)) {
+      connect_process();
+      p.connecting.store(0);
+    }
+    // Another thread of a child that has just been forked is at it.
+    while (p.mode.load(std::memory_order_acquire) == Mode::kUnknown) isa::native::system_call(SYS_sched_yield);
+  }
+  if (p.mode.load(std::memory_order_acquire) != Mode::kOn) return nullptr;
+  if (thread.writer >= writers && thread.writer < writers + buffer::kMaxThreads && thread.writer->cursor != nullptr) {
+    return thread.writer;
+  }
+  return start_thread(p.pool, thread);
+}
+
+/// Writes the event or counts it as discarded.
+void write_event(Pool pool, Writer& w, std::uint64_t bits) {
+  skip_taken_slots(w);
+  if (w.has_packet == 0 || w.cursor == w.sentinel) {
+    if (w.has_packet != 0) close_packet(pool, w);
+    if (!next_packet(pool, w)) return;
+  }
+  const std::uint64_t now = read_clock_after(w.last_time);
+  const auto id = static_cast<event::EventId>(bits & 31);
+  const auto function = static_cast<std::uint32_t>(bits >> 32);
+  if (now - w.last_time <= event::kTimeMask) {
+    *w.cursor++ = event::compact_event(id, now, function);
+  } else if (w.cursor + 1 < w.sentinel) {
+    const event::ExtendedEvent e = event::extended_event(id, now, function);
+    w.cursor[0] = e.low;
+    w.cursor[1] = e.high;
+    w.cursor += 2;
+  } else {
+    close_packet(pool, w);
+    if (!next_packet(pool, w)) return;
+    *w.cursor++ = event::compact_event(id, w.last_time, function);
+    return;
+  }
+  w.last_time = now;
+}
+
+/// A thread that has no packet because there is none: count the event and be gone, without a system call, until
+/// something has changed. False: take the long way.
+bool discard_quickly(ThreadState& thread) {
+  Process& p = *the_process;
+  const Mode mode = p.mode.load(std::memory_order_acquire);
+  if (mode == Mode::kOff) return true;
+  if (mode != Mode::kOn) return false;
+  Writer* w = thread.writer;
+  if (w < writers || w >= writers + buffer::kMaxThreads || w->cursor == nullptr || w->has_packet != 0) return false;
+  buffer::Control& c = p.pool.control();
+  const std::uint32_t stopped = c.stopped.load(std::memory_order_relaxed);
+  if (stopped != 0) {
+    count_discarded(p.pool.thread(w->slot), static_cast<DiscardReason>(stopped - 1));
+    return true;
+  }
+  if (c.on_full != OnFull::kDiscard || w->free_seen != c.free_sequence.load(std::memory_order_relaxed)) return false;
+  if (p.pool.thread(w->slot).packet_sequence == 0 && total_discarded(p.pool.thread(w->slot)) == 0) return false;
+  count_discarded(p.pool.thread(w->slot), DiscardReason::kBufferFull);
+  return true;
+}
+
+}  // namespace
+
+bool initialise() {
+  the_process = static_cast<Process*>(map_zero_on_fork(4096));
+  writers = static_cast<Writer*>(map_zero_on_fork(buffer::kMaxThreads * sizeof(Writer)));
+  return the_process != nullptr && writers != nullptr;
+}
+
+Process& process() { return *the_process; }
+
+void end_thread(ThreadState& thread) {
+  Process& p = *the_process;
+  Writer* w = thread.writer;
+  if (p.mode.load(std::memory_order_acquire) != Mode::kOn) return;
+  if (w < writers || w >= writers + buffer::kMaxThreads || w->cursor == nullptr) return;
+  if (w->has_packet != 0) close_packet(p.pool, *w);
+  static Writer ended = {};
+  thread.writer = &ended;  // a call after this one starts a new stream
+  p.pool.thread(w->slot).ended.store(1, std::memory_order_release);
+}
+
+}  // namespace calltap::recorder
+
+extern "C" {
+
+void ct_event_write(std::uint64_t bits) {
+  using namespace calltap;
+  trampoline::Writer* w = recorder::writer_of(ct_thread);
+  if (w != nullptr) recorder::write_event(recorder::process().pool, *w, bits);
+}
+
+/// From the trampolines: `step` is 1 at the entry, 2 at the exit.
+void ct_event_slow(const calltap::trampoline::CallFrame* frame, std::uint32_t step) {
+  using namespace calltap;
+  if (recorder::discard_quickly(ct_thread)) return;
+  const isa::SignalsBlocked blocked;
+  ct_event_write(frame->event_bits + step - 1);
+}
+}

@@ -1,0 +1,344 @@
+#include "runtime/modules.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "isa/system.h"
+#include "patch/patcher.h"
+#include "recorder/process.h"
+#include "runtime/never_destroyed.h"
+#include "site/sites.h"
+#include "site/symbols.h"
+#include "trampoline/unwinder.h"
+
+namespace calltap::runtime {
+namespace {
+
+namespace native = isa::native;
+using base::Array;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr std::size_t kMaxPath = 4096;
+
+/// A loaded module. Lives in a mapping of its own, as its path may be long and malloc is the program's.
+struct Module {
+  Module* next = nullptr;
+  const link_map* map = nullptr;
+  std::uint64_t load_bias = 0;
+  std::uint64_t dynamic = 0;      // with the bias: tells a module from another at the same address
+  std::uint64_t unwinder_at = 0;  // set if it was registered as an unwinder
+  bool seen = false;
+  patch::ModulePatch patch;
+};
+
+/// Which function numbers a file's sites have, so that a file that comes again gets the same.
+struct Numbering {
+  std::uint64_t identity = 0;
+  std::uint32_t first_function = 0;
+  std::uint32_t site_count = 0;
+};
+
+const ModuleSettings* settings = nullptr;
+Module* modules = nullptr;
+constinit NeverDestroyed<Array<Numbering>> numberings;
+std::uint32_t next_function = 1;
+
+std::uint64_t hash(std::span<const std::uint8_t> bytes, std::uint64_t seed) {
+  std::uint64_t value = seed ^ 0xcbf29ce484222325;  // FNV-1a
+  for (const std::uint8_t byte : bytes) value = (value ^ byte) * 0x100000001b3;
+  return value;
+}
+
+std::span<const std::uint8_t> bytes_of(const char* text) {
+  return {reinterpret_cast<const std::uint8_t*>(text), std::strlen(text)};
+}
+
+std::string_view base_name(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash != std::string_view::npos) path.remove_prefix(slash + 1);
+  return path;
+}
+
+/// Makes a path from the loader's name: the program has an empty one, and a relative one must be made absolute before
+/// the tool reads the file. False for what is not a file (the kernel's vdso).
+bool resolve_path(const link_map& map, bool is_program, char* path) {
+  const char* name = is_program ? "/proc/self/exe" : map.l_name;
+  if (name == nullptr || name[0] == '\0' || std::strchr(name, '/') == nullptr) return false;
+  if (name[0] == '/' && !is_program) {
+    if (std::strlen(name) >= kMaxPath) return false;
+    std::strcpy(path, name);
+    return true;
+  }
+  const long fd = native::system_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(name), O_PATH | O_CLOEXEC);
+  if (isa::is_error(fd)) return false;
+  char link[32] = "/proc/self/fd/";
+  char digits[12];
+  int count = 0;
+  for (long rest = fd; count == 0 || rest != 0; rest /= 10) digits[count++] = static_cast<char>('0' + rest % 10);
+  for (std::size_t at = 14; count > 0; ++at) link[at] = digits[--count];
+  const long n = native::system_call(SYS_readlink, reinterpret_cast<long>(link), reinterpret_cast<long>(path),
+                                     kMaxPath - 1);
+  native::system_call(SYS_close, fd);
+  if (n <= 0) return false;
+  path[n] = '\0';
+  return true;
+}
+
+/// The build-id in memory, from the program headers that the loader mapped. Empty if it has none.
+std::span<const std::uint8_t> loaded_build_id(const link_map& map, const site::ElfFile& file) {
+  for (const site::Segment& segment : file.segments()) {
+    if (segment.type != PT_NOTE) continue;
+    const std::uint64_t begin = base::to_target(segment.address, map.l_addr).value;
+    for (std::uint64_t at = begin; at + sizeof(Elf64_Nhdr) <= begin + segment.file_size;) {
+      Elf64_Nhdr note;
+      std::memcpy(&note, reinterpret_cast<const void*>(at), sizeof note);
+      const std::uint64_t name = at + sizeof note;
+      const std::uint64_t description = name + (note.n_namesz + 3) / 4 * 4;
+      if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
+          std::memcmp(reinterpret_cast<const void*>(name), "GNU", 4) == 0) {
+        return {reinterpret_cast<const std::uint8_t*>(description), note.n_descsz};
+      }
+      at = description + (note.n_descsz + 3) / 4 * 4;
+    }
+  }
+  return {};
+}
+
+/// The file on disk may have been replaced since it was loaded. Only a matching build-id, or the same program headers
+/// where there is none, makes it the one in memory.
+bool is_loaded_file(const link_map& map, const site::ElfFile& file) {
+  for (const site::Segment& segment : file.segments()) {
+    if (segment.type != PT_LOAD || segment.file_offset != 0) continue;
+    const auto header = file.at(segment.address, sizeof(Elf64_Ehdr));
+    const auto* loaded = reinterpret_cast<const void*>(base::to_target(segment.address, map.l_addr).value);
+    if (header.empty() || std::memcmp(header.data(), loaded, header.size()) != 0) return false;
+    const auto id = file.build_id();
+    if (id.empty()) return true;
+    const auto loaded_id = loaded_build_id(map, file);
+    return id.size() == loaded_id.size() && std::memcmp(id.data(), loaded_id.data(), id.size()) == 0;
+  }
+  return false;
+}
+
+bool is_unwinder(std::string_view name) { return name.starts_with("libgcc_s") || name.starts_with("libunwind"); }
+
+/// The unwinder's function that the personality routine needs, if the module has one.
+void find_unwinder(Module& module, const site::ElfFile& file, const site::SymbolTable& symbols) {
+  for (const site::Symbol& symbol : symbols.symbols()) {
+    if (symbol.name != "_Unwind_GetGR") continue;
+    for (const site::Segment& segment : file.segments()) {
+      if (segment.type != PT_LOAD || (segment.flags & PF_X) == 0) continue;
+      const std::uint64_t low = base::to_target(segment.address, module.load_bias).value;
+      trampoline::add_unwinder(
+          low, low + segment.memory_size,
+          reinterpret_cast<trampoline::GetRegister>(base::to_target(symbol.address, module.load_bias).value));
+      module.unwinder_at = low;
+    }
+  }
+}
+
+Result<Array<std::uint32_t>> select_sites(std::span<const site::Site> sites, const site::SymbolTable& symbols,
+                                          std::string_view module_name) {
+  Array<std::uint32_t> selected;
+  site::Demangler demangler(settings->demangle, settings->release);
+  const bool all = settings->filter.empty();
+  for (std::uint32_t i = 0; i < sites.size(); ++i) {
+    bool wanted = all;
+    if (!all) {
+      char buffer[512];
+      const std::string_view name = site::function_name(symbols, module_name, sites[i].entry, buffer);
+      wanted = settings->filter.selects({module_name, name, demangler.demangle(name)});
+    }
+    if (wanted && !selected.push_back(i)) return ErrorCode::kOutOfMemory;
+  }
+  return selected;
+}
+
+std::uint32_t number_functions(const char* path, const site::ElfFile& file, std::uint32_t count) {
+  const std::uint64_t identity = hash(file.build_id(), hash(bytes_of(path), count));
+  for (const Numbering& n : numberings.get()) {
+    if (n.identity == identity && n.site_count == count) return n.first_function;
+  }
+  const std::uint32_t first = next_function;
+  next_function += count;
+  // Without memory for the note, the file gets new numbers next time: more names, nothing wrong.
+  static_cast<void>(numberings.get().push_back({identity, first, count}));
+  return first;
+}
+
+void tell_tool(Connection* connection, const Module& module, const char* path, const site::ElfFile& file,
+               std::uint32_t first_function, std::uint32_t site_count, patch::Counts counts) {
+  Connection own;
+  if (connection == nullptr) {
+    buffer::Hello hello;
+    hello.reason = buffer::HelloReason::kModules;
+    std::memcpy(hello.parent_uuid, recording_uuid().data(), sizeof hello.parent_uuid);
+    if (!own.open() || !own.send({reinterpret_cast<const std::uint8_t*>(&hello), sizeof hello})) return;
+    connection = &own;
+  }
+  std::uint8_t message[sizeof(buffer::Module) + kMaxPath];
+  buffer::Module m;
+  m.load_bias = module.load_bias;
+  m.first_function = first_function;
+  m.site_count = site_count;
+  m.patched_count = counts.prepared;
+  m.refused_count = counts.refused;
+  m.build_id_bytes = static_cast<std::uint32_t>(std::min(file.build_id().size(), sizeof m.build_id));
+  std::copy_n(file.build_id().begin(), m.build_id_bytes, m.build_id);
+  m.path_bytes = static_cast<std::uint32_t>(std::strlen(path));
+  m.header.size = static_cast<std::uint32_t>(sizeof m + m.path_bytes);
+  std::memcpy(message, &m, sizeof m);
+  std::memcpy(message + sizeof m, path, m.path_bytes);
+  static_cast<void>(connection->send({message, m.header.size}));
+}
+
+/// Reads, selects, patches, and tells. What cannot be done is left alone: the program runs as if we were not there.
+void patch_module(Module& module, const link_map& map, const char* path, Connection* connection) {
+  auto file = site::ElfFile::open(path);
+  if (!file || !is_loaded_file(map, *file)) return;
+  const std::string_view name = base_name(path);
+  auto sites = site::discover(*file);
+  const bool has_sites = sites && !sites->empty();
+  if (!has_sites && !is_unwinder(name)) return;
+  auto symbols = site::SymbolTable::load(*file, "/usr/lib/debug", path);
+  if (!symbols) return;
+  find_unwinder(module, *file, *symbols);
+  if (!has_sites) return;
+  auto selected = select_sites(*sites, *symbols, name);
+  if (!selected) return;
+  const auto count = static_cast<std::uint32_t>(sites->size());
+  patch::Selection selection;
+  selection.file = &*file;
+  selection.sites = *sites;
+  selection.selected = *selected;
+  selection.load_bias = module.load_bias;
+  selection.first_function = number_functions(path, *file, count);
+  selection.handler = ct_recorder;
+  patch::Counts counts;
+  {
+    patch::Patcher patcher;
+    if (auto prepared = patcher.prepare(selection, module.patch)) {
+      counts = *prepared;
+    } else {
+      counts.refused = static_cast<std::uint32_t>(selected->size());
+    }
+  }
+  // The tool knows the functions before the first of their events can reach it.
+  tell_tool(connection, module, path, *file, selection.first_function, count, counts);
+  patch::Patcher patcher;
+  static_cast<void>(patcher.enable(module.patch, 0, module.patch.records().size()));
+}
+
+Module* find_module(const link_map& map) {
+  for (Module* m = modules; m != nullptr; m = m->next) {
+    if (m->map == &map && m->load_bias == map.l_addr && m->dynamic == reinterpret_cast<std::uint64_t>(map.l_ld)) {
+      return m;
+    }
+  }
+  return nullptr;
+}
+
+void add_module(const link_map& map, bool is_program, Connection* connection) {
+  void* memory = isa::map_memory(sizeof(Module));
+  if (memory == nullptr) return;
+  auto* module = new (memory) Module;
+  module->map = &map;
+  module->load_bias = map.l_addr;
+  module->dynamic = reinterpret_cast<std::uint64_t>(map.l_ld);
+  module->seen = true;
+  module->next = modules;
+  modules = module;
+  char path[kMaxPath];
+  if (resolve_path(map, is_program, path)) patch_module(*module, map, path, connection);
+}
+
+void remove_unseen() {
+  for (Module** link = &modules; *link != nullptr;) {
+    Module* module = *link;
+    if (module->seen) {
+      link = &module->next;
+      continue;
+    }
+    *link = module->next;
+    if (module->unwinder_at != 0) trampoline::remove_unwinder(module->unwinder_at);
+    module->~Module();
+    native::system_call(SYS_munmap, reinterpret_cast<long>(module), sizeof(Module));
+  }
+}
+
+/// glibc 2.35 and later: one list a dlmopen namespace, chained in an extended structure.
+const r_debug* next_space(const r_debug* space) {
+  return space->r_version >= 2 ? reinterpret_cast<const r_debug*>(
+                                     reinterpret_cast<const r_debug_extended*>(space)->r_next)
+                               : nullptr;
+}
+
+/// Calls `visit(link_map, is_program)` for every module of every namespace.
+template <class Visit>
+void for_each_loaded(Visit visit) {
+  const r_debug* space = &_r_debug;
+  for (bool first_space = true; space != nullptr; first_space = false) {
+    bool is_program = first_space;
+    for (const link_map* map = space->r_map; map != nullptr; map = map->l_next) {
+      visit(*map, is_program);
+      is_program = false;
+    }
+    space = next_space(space);
+  }
+}
+
+/// In the loader's place of notification, with its lock held. A list in the middle of a change is not looked at.
+void on_loader_change() {
+  bool consistent = true;
+  for (const r_debug* space = &_r_debug; space != nullptr; space = next_space(space)) {
+    if (space->r_state != r_debug::RT_CONSISTENT) consistent = false;
+  }
+  if (consistent) update_modules(nullptr);
+}
+
+}  // namespace
+
+void set_module_settings(const ModuleSettings* s) {
+  settings = s;
+  numberings.create();
+}
+
+void update_modules(Connection* connection) {
+  if (recorder::process().mode.load(std::memory_order_acquire) == recorder::Mode::kUnknown) {
+    recorder::connect_process();  // a child that loads a module before its first hooked call
+  }
+  for (Module* m = modules; m != nullptr; m = m->next) m->seen = false;
+  for_each_loaded([](const link_map& map, bool) {
+    if (Module* known = find_module(map)) known->seen = true;
+  });
+  remove_unseen();
+  for_each_loaded([connection](const link_map& map, bool is_program) {
+    if (find_module(map) == nullptr) add_module(map, is_program, connection);
+  });
+}
+
+Result<void> watch_loader() {
+  // glibc's _dl_debug_state is a lone `ret` (perhaps behind a landing pad) with alignment padding behind it, which
+  // nothing executes: room for a jump. Debuggers put a breakpoint there and are content with whatever bytes they find.
+  const std::uint64_t at = _r_debug.r_brk;
+  const auto* code = reinterpret_cast<const std::uint8_t*>(at);
+  constexpr std::uint8_t kLandingPad[] = {0xf3, 0x0f, 0x1e, 0xfa};
+  constexpr std::uint8_t kReturn = 0xc3;
+  constexpr std::uint64_t kJumpBytes = 5;
+  const std::uint64_t skip = std::memcmp(code, kLandingPad, sizeof kLandingPad) == 0 ? sizeof kLandingPad : 0;
+  const std::uint64_t room = 16 - at % 16;
+  if (at == 0 || code[skip] != kReturn || room < skip + kJumpBytes) {
+    return Error(ErrorCode::kSiteNotPatchable, 0, at);
+  }
+  patch::Patcher patcher;
+  return patcher.redirect(at + skip, {code + skip, kJumpBytes}, reinterpret_cast<std::uint64_t>(&on_loader_change));
+}
+
+}  // namespace calltap::runtime

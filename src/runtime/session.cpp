@@ -1,0 +1,173 @@
+#include "runtime/session.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "isa/system.h"
+#include "recorder/process.h"
+
+namespace calltap::runtime {
+namespace {
+
+namespace native = isa::native;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+char session_name[sizeof(sockaddr_un::sun_path)] = {};
+std::uint8_t the_recording[16] = {};
+
+/// Same user, or root: anybody else may neither feed us a filter nor get our events.
+bool is_trusted(long fd) {
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  const long result = native::system_call(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, reinterpret_cast<long>(&peer),
+                                          reinterpret_cast<long>(&size));
+  if (isa::is_error(result)) return false;
+  return peer.uid == 0 || peer.uid == static_cast<uid_t>(native::system_call(SYS_geteuid));
+}
+
+}  // namespace
+
+bool find_session(char** environment) {
+  for (char** entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
+    const char* text = *entry;
+    std::size_t key = 0;
+    while (buffer::kSessionVariable[key] != '\0' && text[key] == buffer::kSessionVariable[key]) ++key;
+    if (buffer::kSessionVariable[key] != '\0' || text[key] != '=') continue;
+    const char* value = text + key + 1;
+    const std::size_t length = std::strlen(value);
+    if (length == 0 || length + 1 >= sizeof session_name) return false;
+    std::memcpy(session_name + 1, value, length);  // a leading zero byte makes the name abstract
+    return true;
+  }
+  return false;
+}
+
+std::span<std::uint8_t, 16> recording_uuid() { return the_recording; }
+
+Connection::~Connection() {
+  if (fd_ >= 0) native::system_call(SYS_close, fd_);
+}
+
+Result<void> Connection::open() {
+  const long fd = native::system_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (isa::is_error(fd)) return Error(ErrorCode::kConnect, static_cast<int>(-fd));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, session_name, sizeof session_name);
+  const std::size_t size = offsetof(sockaddr_un, sun_path) + 1 + std::strlen(session_name + 1);
+  long result = native::system_call(SYS_connect, fd, reinterpret_cast<long>(&address), static_cast<long>(size));
+  constexpr long kNotPermitted = -1;
+  if (!isa::is_error(result) && !is_trusted(fd)) result = kNotPermitted;
+  if (isa::is_error(result)) {
+    native::system_call(SYS_close, fd);
+    return Error(ErrorCode::kConnect, static_cast<int>(-result));
+  }
+  fd_ = static_cast<int>(fd);
+  return {};
+}
+
+Result<void> Connection::send(std::span<const std::uint8_t> message) {
+  const long n = native::system_call(SYS_sendto, fd_, reinterpret_cast<long>(message.data()),
+                                     static_cast<long>(message.size()), MSG_NOSIGNAL, 0, 0);
+  if (n != static_cast<long>(message.size())) return Error(ErrorCode::kConnect, n < 0 ? static_cast<int>(-n) : 0);
+  return {};
+}
+
+Result<Connection::Answer> Connection::receive(std::span<std::uint8_t> message) {
+  iovec part = {message.data(), message.size()};
+  alignas(cmsghdr) std::uint8_t control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  constexpr long kInterrupted = -4;
+  long n = kInterrupted;
+  while (n == kInterrupted) {
+    n = native::system_call(SYS_recvmsg, fd_, reinterpret_cast<long>(&header), MSG_CMSG_CLOEXEC);
+  }
+  Answer answer;
+  if (n > 0 && header.msg_controllen >= CMSG_LEN(sizeof(int))) {
+    const cmsghdr* c = CMSG_FIRSTHDR(&header);
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+      std::memcpy(&answer.memory_fd, CMSG_DATA(c), sizeof answer.memory_fd);
+    }
+  }
+  if (n < static_cast<long>(sizeof(buffer::MessageHeader))) return ErrorCode::kProtocol;
+  answer.size = static_cast<std::size_t>(n);
+  return answer;
+}
+
+namespace {
+
+Result<void> map_recording(const buffer::Welcome& welcome, int memory_fd) {
+  const long memory = native::system_call(SYS_mmap, 0, static_cast<long>(welcome.memory_bytes),
+                                          PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory_fd, 0);
+  if (isa::is_error(memory)) return Error(ErrorCode::kOutOfMemory, static_cast<int>(-memory));
+  // A child must not reach its parent's packets, and does not need them.
+  native::system_call(SYS_madvise, memory, static_cast<long>(welcome.memory_bytes), MADV_DONTFORK);
+  const buffer::Pool pool(reinterpret_cast<void*>(memory));
+  const buffer::Control& control = pool.control();
+  if (control.magic != buffer::kMagic || control.version != buffer::kVersion ||
+      buffer::total_bytes(control.packet_count) > welcome.memory_bytes) {
+    native::system_call(SYS_munmap, memory, static_cast<long>(welcome.memory_bytes));
+    return ErrorCode::kVersion;
+  }
+  std::memcpy(the_recording, control.uuid, sizeof the_recording);
+  recorder::process().pool = pool;
+  return {};
+}
+
+Result<std::span<const std::uint8_t>> try_join(Connection& connection, buffer::HelloReason reason,
+                                               std::span<std::uint8_t> text) {
+  if (auto opened = connection.open(); !opened) return opened.error();
+  buffer::Hello hello;
+  hello.reason = reason;
+  std::memcpy(hello.parent_uuid, the_recording, sizeof the_recording);
+  auto sent = connection.send({reinterpret_cast<const std::uint8_t*>(&hello), sizeof hello});
+  if (!sent) return sent.error();
+  auto answer = connection.receive(text);
+  if (!answer) return answer.error();
+  buffer::Welcome welcome;
+  if (answer->memory_fd < 0 || answer->size < sizeof welcome) return ErrorCode::kProtocol;
+  std::memcpy(&welcome, text.data(), sizeof welcome);
+  Result<void> mapped = ErrorCode::kVersion;
+  if (welcome.header.magic == buffer::kMagic && welcome.header.version == buffer::kProtocolVersion &&
+      welcome.header.type == buffer::MessageType::kWelcome) {
+    mapped = map_recording(welcome, answer->memory_fd);
+  }
+  native::system_call(SYS_close, answer->memory_fd);
+  if (!mapped) return mapped.error();
+  if (welcome.filter_bytes > answer->size - sizeof welcome) return ErrorCode::kProtocol;
+  return std::span<const std::uint8_t>(text.data() + sizeof welcome, welcome.filter_bytes);
+}
+
+}  // namespace
+
+Result<std::span<const std::uint8_t>> join(Connection& connection, buffer::HelloReason reason,
+                                           std::span<std::uint8_t> text) {
+  auto joined = try_join(connection, reason, text);
+  recorder::process().mode.store(joined ? recorder::Mode::kOn : recorder::Mode::kOff, std::memory_order_release);
+  return joined;
+}
+
+}  // namespace calltap::runtime
+
+namespace calltap::recorder {
+
+// In a child after fork, inside its first hooked call. The answer's text (filters) is not needed: the child has its
+// parent's sites.
+void connect_process() {
+  std::uint8_t text[sizeof(buffer::Welcome)];
+  runtime::Connection connection;
+  static_cast<void>(runtime::join(connection, buffer::HelloReason::kFork, text));
+}
+
+}  // namespace calltap::recorder

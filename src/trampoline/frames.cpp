@@ -1,0 +1,245 @@
+#include "trampoline/frames.h"
+
+#include <atomic>
+
+#include "isa/system.h"
+#include "trampoline/own_stack.h"
+
+namespace calltap::trampoline {
+
+/// One mapping of frames. The header takes the place of the first frame.
+struct FrameChunk {
+  FrameChunk* next;
+  std::uint32_t count;  // frames after the header
+
+  CallFrame* frames() { return reinterpret_cast<CallFrame*>(this) + 1; }
+};
+
+namespace {
+
+constexpr std::uint32_t kFirstChunk = 63;
+constexpr std::uint32_t kLargestChunk = 65535;
+constexpr std::uint64_t kMaxFramesPerThread = std::uint64_t{1} << 24;
+
+// Claiming these always fails or never matters: they are what the hints of a fresh thread point to.
+constexpr CallFrame always_claimed() {
+  CallFrame frame;
+  frame.owner = 1 << 30;
+  return frame;
+}
+constinit CallFrame busy_frame = always_claimed();
+constinit CallFrame bottom_frame = always_claimed();
+Writer no_writer = {};
+
+std::atomic<std::uint64_t> last_serial{0};
+
+// Chunks of ended threads. A spin lock is enough: it is taken with signals blocked, for a few instructions, once in
+// the life of a thread.
+std::atomic<std::uint32_t> orphan_lock{0};
+FrameChunk* orphans = nullptr;
+
+class OrphanLock {
+ public:
+  OrphanLock() {
+    while (orphan_lock.exchange(1, std::memory_order_acquire) != 0) native_pause();
+  }
+  ~OrphanLock() { orphan_lock.store(0, std::memory_order_release); }
+  OrphanLock(const OrphanLock&) = delete;
+  OrphanLock& operator=(const OrphanLock&) = delete;
+
+ private:
+  static void native_pause() { isa::native::system_call(SYS_sched_yield); }
+};
+
+bool is_return_point(std::uint64_t address) {
+  return address == reinterpret_cast<std::uint64_t>(ct_return_point) ||
+         address == reinterpret_cast<std::uint64_t>(ct_bare_return_point);
+}
+
+/// Does the stack slot still hold a trampoline's return point? The stack may be gone, so the kernel looks: a futex
+/// wait that must not wait answers "differs" (EAGAIN), "equal" (ETIMEDOUT) or "not there" (EFAULT).
+bool slot_is_intact(const CallFrame& frame) {
+  const auto slot = reinterpret_cast<const void*>(frame.sp - 8);
+  for (const char* point : {ct_return_point, ct_bare_return_point}) {
+    const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(point));
+    constexpr long kTimedOut = -110;
+    if (isa::futex_wait(slot, low, 0, false) == kTimedOut) return true;
+  }
+  return false;
+}
+
+/// True if another frame of the thread proves this one dead: younger, on the same slot, and not tied to it by a tail
+/// call.
+bool is_superseded(ThreadState& thread, const CallFrame& frame) {
+  for (FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) {
+    for (std::uint32_t i = 0; i < chunk->count; ++i) {
+      const CallFrame& other = chunk->frames()[i];
+      if (other.owner >= 0 && other.sp == frame.sp && other.home == frame.home && other.age > frame.age &&
+          !is_return_point(other.return_address)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+void put_free(ThreadState& thread, CallFrame& frame) {
+  frame.sp = CallFrame::kNoStack;
+  frame.flags = 0;
+  frame.home = thread.home;
+  frame.next = thread.free;
+  frame.owner = CallFrame::kFree;
+  thread.free = &frame;
+}
+
+void report_unwound(CallFrame& frame) {
+  if ((frame.flags & CallFrame::kReported) != 0) return;
+  frame.flags |= CallFrame::kReported;
+  constexpr std::uint64_t kEntryToUnwound = 2;
+  if (frame.event_bits != 0) ct_event_write(frame.event_bits + kEntryToUnwound);
+}
+
+/// Rebuilds the free list from the thread's chunks; frees what is dead on the way. Returns the number of free frames.
+/// `thorough` also compares frames that share a slot, which is quadratic in their number.
+std::uint64_t sweep(ThreadState& thread, bool thorough) {
+  std::uint64_t free_frames = 0;
+  thread.free = &busy_frame;
+  for (FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) {
+    for (std::uint32_t i = 0; i < chunk->count; ++i) {
+      CallFrame& frame = chunk->frames()[i];
+      if (frame.owner >= 0) {
+        const bool settled = frame.home == thread.home && frame.sp != CallFrame::kNoStack;
+        if (!settled || &frame == thread.unwound) continue;
+        if (slot_is_intact(frame) && !(thorough && is_superseded(thread, frame))) continue;
+        report_unwound(frame);
+      }
+      put_free(thread, frame);
+      ++free_frames;
+    }
+  }
+  return free_frames;
+}
+
+FrameChunk* adopt_chunk(ThreadState& thread) {
+  const OrphanLock lock;
+  FrameChunk* chunk = orphans;
+  if (chunk == nullptr) return nullptr;
+  orphans = chunk->next;
+  chunk->next = thread.chunks;
+  thread.chunks = chunk;
+  return chunk;
+}
+
+bool add_chunk(ThreadState& thread, std::uint64_t capacity) {
+  std::uint32_t count = kFirstChunk;
+  while (count < capacity && count < kLargestChunk) count = count * 2 + 1;
+  if (capacity + count > kMaxFramesPerThread) return false;
+  auto* chunk = static_cast<FrameChunk*>(isa::map_memory((count + 1ul) * sizeof(CallFrame)));
+  if (chunk == nullptr) return false;
+  chunk->count = count;
+  chunk->next = thread.chunks;
+  thread.chunks = chunk;
+  for (std::uint32_t i = count; i-- > 0;) put_free(thread, chunk->frames()[i]);
+  return true;
+}
+
+bool refill(ThreadState& thread) {
+  const std::uint64_t capacity = frame_capacity(thread);
+  std::uint64_t free_frames = sweep(thread, false);
+  if (free_frames * 4 < capacity && capacity <= 1024) free_frames = sweep(thread, true);
+  if (free_frames * 4 >= capacity && free_frames != 0) return true;
+  if (adopt_chunk(thread) != nullptr) free_frames = sweep(thread, false);
+  if (free_frames * 4 >= capacity && free_frames != 0) return true;
+  return add_chunk(thread, capacity) || free_frames != 0;
+}
+
+CallFrame* claim(ThreadState& thread) {
+  CallFrame* frame = thread.free;
+  if (frame == &busy_frame || frame->owner != CallFrame::kFree) {
+    if (!refill(thread)) return nullptr;
+    frame = thread.free;
+  }
+  thread.free = frame->next;
+  frame->owner = 0;
+  return frame;
+}
+
+}  // namespace
+
+void release_chunks(ThreadState& thread) {
+  if (thread.unwound != nullptr) thread.unwound->owner = CallFrame::kFree;
+  thread.unwound = nullptr;
+  FrameChunk* chunk = thread.chunks;
+  thread.chunks = nullptr;
+  thread.free = &busy_frame;
+  thread.top = &bottom_frame;
+  thread.home = 0;
+  const OrphanLock lock;
+  while (chunk != nullptr) {
+    FrameChunk* next = chunk->next;
+    chunk->next = orphans;
+    orphans = chunk;
+    chunk = next;
+  }
+}
+
+std::uint64_t frame_capacity(const ThreadState& thread) {
+  std::uint64_t capacity = 0;
+  for (const FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) capacity += chunk->count;
+  return capacity;
+}
+
+}  // namespace calltap::trampoline
+
+using namespace calltap;
+using namespace calltap::trampoline;
+
+thread_local constinit ThreadState ct_thread = {.free = &busy_frame,
+                                                .top = &bottom_frame,
+                                                .writer = &no_writer,
+                                                .home = 0,
+                                                .sequence = 0,
+                                                .chunks = nullptr,
+                                                .unwound = nullptr,
+                                                .stack_low = 0,
+                                                .stack_high = 0};
+
+std::uint64_t ct_frameless_calls = 0;
+
+CallFrame* ct_frame_slow(CallFrame* failed) {
+  const isa::SignalsBlocked blocked;
+  // One instruction, as everything that touches `owner` of a frame that may be somebody's.
+  if (failed != &busy_frame) __atomic_fetch_sub(&failed->owner, 1, __ATOMIC_RELAXED);
+  ThreadState& thread = ct_thread;
+  if (thread.home == 0) {
+    thread.home = last_serial.fetch_add(1, std::memory_order_relaxed) + 1;
+    ct_thread_started(&thread);
+  }
+  CallFrame* frame = claim(thread);
+  if (frame == nullptr) __atomic_fetch_add(&ct_frameless_calls, 1, __ATOMIC_RELAXED);
+  return frame;
+}
+
+// Which of the older frames were cut off by a longjmp? Where both lie on the thread's own stack, their order tells, and
+// an unwound exit is written at once. That is only for the trace: the frame's memory is kept until the exact rule of
+// frames.h (or, for the same slot, the call that has just overwritten it) proves it dead. On any other stack
+// nothing is certain, and the frame is simply not our parent.
+void ct_stack_slow(CallFrame* frame) {
+  ThreadState& thread = ct_thread;
+  CallFrame* older = frame->parent;
+  if (older->sp == CallFrame::kNoStack || !on_own_stack(thread, older->sp, frame->sp)) {
+    frame->parent = &bottom_frame;
+    return;
+  }
+  const isa::SignalsBlocked blocked;
+  const bool tail_call = is_return_point(frame->return_address);
+  while (older->owner >= 0 && older->owner < bottom_frame.owner && older->home == thread.home &&
+         (older->flags & CallFrame::kReported) == 0 && on_own_stack(thread, older->sp, older->sp) &&
+         (older->sp < frame->sp || (older->sp == frame->sp && !tail_call))) {
+    report_unwound(*older);
+    CallFrame* parent = older->parent;
+    if (older->sp == frame->sp) put_free(thread, *older);
+    older = parent;
+  }
+  frame->parent = older->sp >= frame->sp && (older->flags & CallFrame::kReported) == 0 ? older : &bottom_frame;
+}

@@ -1,0 +1,303 @@
+// Call-around trampolines for x86-64: the site's stub jumps here with the site record in r11.
+//
+// Register contract
+//   in         r11 = SiteRecord*; (rsp) = return address of the call; everything else belongs to the program:
+//              rdi rsi rdx rcx r8 r9 rax r10, all vector and x87 registers, stack arguments above the return address
+//   body       entered by `call` with all of that as it was, and the same rsp, so stack arguments are in place
+//   out        rax rdx, vector and x87 registers as the body left them; callee-saved registers as the ABI has them
+//   lost       r11, flags (dead at a function entry); on return also rcx rsi rdi r8-r10, which a call may change
+//   stack      nothing below the return address is in use at a function entry, so up to 128 bytes there (which a
+//              signal handler skips) hold saved registers without moving rsp
+//
+// Stack and frame, S = address of the return slot:
+//
+//        entry              after the pop            in the body            after it
+//   S:  return address  ->  ct_return_point (dead)   ct_return_point   ->   return address, then ret
+//   rsp = S                 rsp = S+8                rsp = S                rsp = S+8 .. S
+//   frame->return_address = the caller's; frame->saved = the caller's rbx; rbx = frame until the frame is let go
+//
+// Unwinding. Before the pop the CFA is rsp+8 as in any function. From the pop on, the caller's registers are
+//   rsp = rsp, return address = [rbx+CT_FRAME_RET], rbx = [rbx+CT_FRAME_SAVED], CFA = rsp+8
+// The CFA is not the caller's rsp: it must differ from the body's own CFA (S+8), or libgcc's second phase, which knows
+// a handler's frame by its CFA, stops here instead of in the frame that has the handler.
+#include "trampoline/layout.h"
+
+#define SAVED_RAX -16
+#define SAVED_RDX -24
+#define SAVED_RCX -32
+#define SAVED_RSI -40
+#define SAVED_R11 -48
+// The same slots seen from rsp after the pop.
+#define POPPED(x) ((x) - 8)
+// A slow path moves rsp below its 128 bytes and pushes the five registers that the fast path has not saved.
+#define SLOW_SKIP 136
+#define SLOW_BYTES 176
+
+// DW_CFA_val_expression(rsp): DW_OP_breg7 0. DW_CFA_expression(rip): DW_OP_breg3 RET; (rbx): DW_OP_breg3 SAVED.
+#define CFI_CALLER_RSP          .cfi_escape 0x16, 7, 2, 0x77, 0
+#define CFI_CALLER_RSP_SLOW     .cfi_escape 0x16, 7, 3, 0x77, 0xb0, 0x01  // SLOW_BYTES as SLEB128
+#define CFI_RETURN_IN_FRAME     .cfi_escape 0x10, 16, 2, 0x73, CT_FRAME_RET
+#define CFI_RBX_IN_FRAME        .cfi_escape 0x10, 3, 2, 0x73, CT_FRAME_SAVED
+
+.macro SAVE_SCRATCH
+        movq    %rax, SAVED_RAX(%rsp)
+        movq    %rdx, SAVED_RDX(%rsp)
+        movq    %rcx, SAVED_RCX(%rsp)
+        movq    %rsi, SAVED_RSI(%rsp)
+        movq    %r11, SAVED_R11(%rsp)
+.endm
+
+// Calls a C++ slow path from the state after the pop. Clobbers nothing but rax, rdx, rcx, rsi, which the fast path
+// has saved. rdi = frame; `argument` is an instruction that sets rsi.
+.macro CALL_SLOW function, argument:vararg
+        leaq    -SLOW_SKIP(%rsp), %rsp
+        pushq   %rdi
+        pushq   %r8
+        pushq   %r9
+        pushq   %r10
+        pushq   %r11
+        .cfi_remember_state
+        .cfi_def_cfa_offset SLOW_BYTES + 8
+        CFI_CALLER_RSP_SLOW
+        movq    %rbx, %rdi
+        \argument
+        cld
+        call    \function
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rdi
+        leaq    SLOW_SKIP(%rsp), %rsp
+        .cfi_restore_state
+.endm
+
+// rdx = the clock in ticks. Clobbers rax.
+.macro READ_CLOCK
+        rdtsc
+        shlq    $32, %rdx
+        orq     %rax, %rdx
+.endm
+
+// Writes the event rsi, made at time rdx, into the next slot of the writer rcx. Clobbers rax and `slot`.
+// Jumps to `slow` when the slot is taken (a signal handler was faster, or the packet is full) or there is none.
+// Whoever is interrupted between the two exchanges has written its event; if the handler then moved the cursor, the
+// second exchange fails and changes nothing, which is right.
+.macro PUT_EVENT slot, slow
+        movq    CT_WRITER_CURSOR(%rcx), \slot
+        testq   \slot, \slot
+        jz      \slow
+        xorl    %eax, %eax
+        cmpxchgq %rsi, (\slot)
+        jnz     \slow
+        movq    \slot, %rax
+        addq    $8, \slot
+        cmpxchgq \slot, CT_WRITER_CURSOR(%rcx)
+        movq    %rdx, CT_WRITER_LAST(%rcx)
+.endm
+
+// Jumps to `slow` unless 0 <= now - last < 2^27. Clobbers rax.
+.macro CHECK_GAP slow
+        movq    %rdx, %rax
+        subq    CT_WRITER_LAST(%rcx), %rax
+        shrq    $27, %rax
+        jnz     \slow
+.endm
+
+// No stack, owner = -1 and flags = 0 in one store. Clobbers rax.
+.macro FREE_FRAME frame
+        movq    $-1, CT_FRAME_SP(\frame)
+        movl    $-1, %eax
+        movq    %rax, CT_FRAME_OWNER(\frame)
+.endm
+
+        .text
+        .hidden ct_thread
+        .hidden ct_frame_slow
+        .hidden ct_stack_slow
+        .hidden ct_event_slow
+        .hidden ct_personality
+
+// One trampoline. `record` is 1 for the recorder, 0 for the bare hook that the benchmarks measure.
+.macro CALL_AROUND name, record, return_point
+        .globl  \name
+        .hidden \name
+        .type   \name, @function
+        .p2align 6
+\name:
+        .cfi_startproc
+        .cfi_personality 0x9b, ct_personality_reference
+        SAVE_SCRATCH
+        movq    ct_thread@gottpoff(%rip), %rcx
+        // Claim a frame. `free` is a hint; the increment is the claim.
+        movq    %fs:CT_THREAD_FREE(%rcx), %rdx
+        incl    CT_FRAME_OWNER(%rdx)
+        jnz     .Lno_frame_\name
+        movq    CT_FRAME_NEXT(%rdx), %rax
+        movq    %rax, %fs:CT_THREAD_FREE(%rcx)
+.Lclaimed_\name:
+        movq    %rbx, CT_FRAME_SAVED(%rdx)
+        movq    %rdx, %rbx
+        CFI_RBX_IN_FRAME
+        popq    CT_FRAME_RET(%rbx)
+        .cfi_remember_state
+        CFI_CALLER_RSP
+        CFI_RETURN_IN_FRAME
+        movq    CT_RECORD_EVENT(%r11), %rsi
+        movq    %rsi, CT_FRAME_EVENT(%rbx)
+        // The slot says "alive" before the frame says where the slot is.
+        leaq    \return_point(%rip), %rax
+        movq    %rax, -8(%rsp)
+        movq    %rsp, CT_FRAME_SP(%rbx)
+        movq    %fs:CT_THREAD_TOP(%rcx), %rax
+        movq    %rax, CT_FRAME_PARENT(%rbx)
+        cmpq    %rsp, CT_FRAME_SP(%rax)
+        jbe     .Lcheck_stack_\name
+.Lstack_checked_\name:
+        movq    %rbx, %fs:CT_THREAD_TOP(%rcx)
+        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
+        incq    %rax
+        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
+        movq    %rax, CT_FRAME_AGE(%rbx)
+  .if \record
+        movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
+        READ_CLOCK
+        CHECK_GAP .Lentry_slow_\name
+        movl    %edx, %eax
+        shll    $5, %eax
+        orq     %rax, %rsi
+        PUT_EVENT %r11, .Lentry_slow_\name
+.Lentered_\name:
+        movq    POPPED(SAVED_R11)(%rsp), %r11
+  .endif
+        movq    POPPED(SAVED_RSI)(%rsp), %rsi
+        movq    POPPED(SAVED_RCX)(%rsp), %rcx
+        movq    POPPED(SAVED_RDX)(%rsp), %rdx
+        movq    POPPED(SAVED_RAX)(%rsp), %rax
+        call    *CT_RECORD_BODY(%r11)
+        .globl  \return_point
+        .hidden \return_point
+\return_point:
+        // rbx = frame; rax, rdx and the vector and x87 registers hold the result.
+        movq    %rax, %r8
+        movq    %rdx, %r9
+        movq    ct_thread@gottpoff(%rip), %rdi
+  .if \record
+        movq    %fs:CT_THREAD_WRITER(%rdi), %rcx
+        READ_CLOCK
+        CHECK_GAP .Lexit_slow_\name
+        movl    %edx, %esi
+        shll    $5, %esi
+        orq     CT_FRAME_EVENT(%rbx), %rsi
+        incq    %rsi                    // kEntry + 1 = kExit
+        PUT_EVENT %r11, .Lexit_slow_\name
+.Lexited_\name:
+  .endif
+        movq    CT_FRAME_PARENT(%rbx), %rax
+        movq    %rax, %fs:CT_THREAD_TOP(%rdi)
+        // Everything out of the frame, then let it go while its slot still says "alive", then use the slot.
+        movq    CT_FRAME_RET(%rbx), %rsi
+        .cfi_register 16, 4
+        movq    %rbx, %r10
+        movq    CT_FRAME_SAVED(%rbx), %rbx
+        .cfi_same_value rbx
+        movq    %fs:CT_THREAD_HOME(%rdi), %rax
+        cmpq    %rax, CT_FRAME_HOME(%r10)
+        jne     .Lforeign_\name
+        FREE_FRAME %r10
+        movq    %fs:CT_THREAD_FREE(%rdi), %rax
+        movq    %rax, CT_FRAME_NEXT(%r10)
+        movq    %r10, %fs:CT_THREAD_FREE(%rdi)
+.Lreleased_\name:
+        movq    %r8, %rax
+        movq    %r9, %rdx
+        pushq   %rsi
+        .cfi_restore_state
+        .cfi_remember_state
+        .cfi_same_value rbx
+        ret
+
+        // A frame made on another thread (a coroutine that moved): its home finds it when it needs one.
+.Lforeign_\name:
+        .cfi_def_cfa_offset 8
+        CFI_CALLER_RSP
+        .cfi_register 16, 4
+        .cfi_same_value rbx
+        FREE_FRAME %r10
+        jmp     .Lreleased_\name
+
+        // The newest frame lies at or below us. The same slot and our return point in our caller's place is a tail
+        // call; anything else is a longjmp, or another stack.
+        .cfi_def_cfa_offset 8
+        CFI_CALLER_RSP
+        CFI_RETURN_IN_FRAME
+        CFI_RBX_IN_FRAME
+.Lcheck_stack_\name:
+        jne     1f
+        leaq    \return_point(%rip), %rsi
+        cmpq    CT_FRAME_RET(%rbx), %rsi
+        je      2f
+1:
+        CALL_SLOW ct_stack_slow
+        movq    ct_thread@gottpoff(%rip), %rcx
+2:
+        movq    CT_FRAME_EVENT(%rbx), %rsi
+        jmp     .Lstack_checked_\name
+
+  .if \record
+.Lentry_slow_\name:
+        CALL_SLOW ct_event_slow, movl $1, %esi
+        jmp     .Lentered_\name
+
+        // After the body only the result must be kept: rax and rdx are in r8 and r9, CALL_SLOW keeps those.
+.Lexit_slow_\name:
+        CALL_SLOW ct_event_slow, movl $2, %esi
+        movq    ct_thread@gottpoff(%rip), %rdi
+        jmp     .Lexited_\name
+  .endif
+
+        // No frame at hand: get one, or run the body unhooked.
+        .cfi_restore_state
+        .cfi_def_cfa_offset 8
+        .cfi_same_value rbx
+.Lno_frame_\name:
+        leaq    -SLOW_SKIP(%rsp), %rsp
+        pushq   %rdi
+        pushq   %r8
+        pushq   %r9
+        pushq   %r10
+        pushq   %r11
+        .cfi_def_cfa_offset SLOW_BYTES + 8
+        movq    %rdx, %rdi
+        cld
+        call    ct_frame_slow
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rdi
+        leaq    SLOW_SKIP(%rsp), %rsp
+        .cfi_def_cfa_offset 8
+        movq    %rax, %rdx
+        movq    ct_thread@gottpoff(%rip), %rcx
+        testq   %rdx, %rdx
+        jnz     .Lclaimed_\name
+        movq    SAVED_RSI(%rsp), %rsi
+        movq    SAVED_RCX(%rsp), %rcx
+        movq    SAVED_RDX(%rsp), %rdx
+        movq    SAVED_RAX(%rsp), %rax
+        jmp     *CT_RECORD_BODY(%r11)
+        .cfi_endproc
+        .size   \name, . - \name
+.endm
+
+        CALL_AROUND ct_recorder, 1, ct_return_point
+        CALL_AROUND ct_bare_hook, 0, ct_bare_return_point
+
+        // The personality through a pointer, as position-independent unwind tables want it.
+        .section .data.rel.ro, "aw", @progbits
+        .p2align 3
+ct_personality_reference:
+        .quad   ct_personality
+
+        .section .note.GNU-stack, "", @progbits
