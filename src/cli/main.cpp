@@ -23,6 +23,10 @@ int main(int argc, char** argv) {
   int status = 0;
   // One line a command: calltap::cli::add_NAME(app, status);
   calltap::cli::add_list(app, status);
+  calltap::cli::add_report(app, status);
+  calltap::cli::add_replay(app, status);
+  calltap::cli::add_graph(app, status);
+  calltap::cli::add_info(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;
 }

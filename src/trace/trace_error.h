@@ -17,6 +17,7 @@ class TraceError : public std::runtime_error {
     kNewerVersion,
     kCorruptDescription,
     kNoSuchFunction,
+    kNoSuchThread,
   };
   TraceError(Kind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
   [[nodiscard]] Kind kind() const { return kind_; }
