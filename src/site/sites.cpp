@@ -203,10 +203,10 @@ void Discovery::locate_by_module(Site& site, LinkAddress next, std::int32_t modu
   const bool starts_here = starts_.contains(site.recorded);
   if (module_pad < 0 && !starts_here) return;
   LinkAddress entry = site.recorded + std::max(module_pad, 0);
-  if (nops_end(site.recorded, next) < entry) return;
   // Two candidates: the start that does not have the module's pad belongs to an empty function beside this
   // one.
   if (starts_here && !starts_.contains(entry)) entry = site.recorded;
+  if (nops_end(site.recorded, next) < entry) return;
   if (entry == site.recorded && lands_at(entry - rules_.landing_pad_bytes)) {
     entry = entry - rules_.landing_pad_bytes;
   }

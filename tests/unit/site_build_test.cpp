@@ -2,7 +2,7 @@
 // What is true is taken from the command line and from nm.
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "site/sites.h"
@@ -198,6 +198,63 @@ TEST_P(FentryBuild, SitesAreTheFiveByteNops) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Flags, FentryBuild, testing::Values("-fcf-protection=none", "-fcf-protection=full"));
+
+/// Sites of a library written in assembly: function names with `function`, recorded places with `site`.
+Discovered assemble(const TemporaryDirectory& directory, const std::string& text) {
+  const std::string source = directory.path("source.s");
+  std::ofstream(source) << ".macro function name\n.type \\name, @function\n\\name:\n.endm\n"
+                           ".macro site\n1:\n.pushsection __patchable_function_entries, \"aw\"\n.quad 1b\n"
+                           ".popsection\n.endm\n"
+                        << text;
+  run(compiler("g++") + " -shared -nostdlib -o " + directory.path("library") + " " + source);
+  return discover_in(directory.path("library"));
+}
+
+// Both the start of an empty function and that of its neighbour could be the entry.
+TEST(EmptyFunctions, BeforeAPadTheModuleDecides) {
+  const TemporaryDirectory directory;
+  const Discovered library = assemble(directory, R"(
+    site
+    .skip 16, 0x90
+    function demo_a
+    nop
+    nop
+    ret
+    function demo_empty
+    site
+    .skip 16, 0x90
+    function demo_b
+    nop
+    nop
+    ret
+  )");
+  const auto truth = demo_functions(directory.path("library"));
+  EXPECT_EQ(entries_of(library.sites), (std::set<std::uint64_t>{truth.at("demo_a"), truth.at("demo_b")}));
+  expect_layout(library.sites, {18, 16}, false);
+}
+
+TEST(EmptyFunctions, BesideAFunctionWithoutASite) {
+  const TemporaryDirectory directory;
+  const Discovered library = assemble(directory, R"(
+    function demo_empty
+    site
+    .skip 5, 0x90
+    function demo_without
+    nop
+    ret
+    site
+    .skip 16, 0x90
+    function demo_a
+    nop
+    nop
+    ret
+  )");
+  const auto truth = demo_functions(directory.path("library"));
+  EXPECT_EQ(entries_of(library.sites), (std::set<std::uint64_t>{truth.at("demo_empty"), truth.at("demo_a")}));
+  ASSERT_EQ(library.sites.size(), 2u);
+  EXPECT_EQ(library.sites[0].pad_bytes, 0);
+  EXPECT_EQ(library.sites[0].entry_bytes, 5);
+}
 
 TEST(FentryAndEntries, SecondSiteOfAFunctionIsADuplicate) {
   const TemporaryDirectory directory;
