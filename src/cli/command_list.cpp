@@ -133,10 +133,10 @@ void list(const ListOptions& options) {
   }
   for (const std::string& problem : sources.problems) fail(problem.c_str());
   if (rows.empty()) {
-    throw SourceError(fmt::format(
-        "{} has no patchable functions: compile it with -fpatchable-function-entry=18,16, or with "
-        "calltap_instrument(target) from CalltapInstrument.cmake",
-        options.subject));
+    throw SourceError(
+        fmt::format("no patchable functions in {}: compile with -fpatchable-function-entry=18,16, or with "
+                    "calltap_instrument(target) from CalltapInstrument.cmake",
+                    options.subject));
   }
   std::vector<SiteRow> selected;
   std::copy_if(rows.begin(), rows.end(), std::back_inserter(selected),

@@ -2,7 +2,6 @@
 #include <elf.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -22,8 +21,6 @@ struct Mapping {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   std::uint64_t offset = 0;
-  unsigned device_major = 0;
-  unsigned device_minor = 0;
   std::uint64_t inode = 0;
   bool executable = false;
   std::string path;
@@ -37,9 +34,9 @@ std::optional<Mapping> parse_mapping(const std::string& line) {
   unsigned long offset = 0;
   unsigned long inode = 0;
   int path_at = 0;
-  const int fields = std::sscanf(line.c_str(), "%lx-%lx %4s %lx %x:%x %lu %n", &begin, &end, permissions,
-                                 &offset, &mapping.device_major, &mapping.device_minor, &inode, &path_at);
-  if (fields != 7 || inode == 0 || static_cast<std::size_t>(path_at) >= line.size()) return std::nullopt;
+  const int fields = std::sscanf(line.c_str(), "%lx-%lx %4s %lx %*x:%*x %lu %n", &begin, &end, permissions,
+                                 &offset, &inode, &path_at);
+  if (fields != 5 || inode == 0 || static_cast<std::size_t>(path_at) >= line.size()) return std::nullopt;
   mapping.begin = begin;
   mapping.end = end;
   mapping.offset = offset;
@@ -68,17 +65,19 @@ std::vector<Mapping> executable_files(int pid) {
   return files;
 }
 
-/// A way to open exactly the mapped file. map_files needs privilege; the path may by now name another file.
+constexpr std::string_view kDeleted = " (deleted)";
+
+/// A way to open exactly the mapped file. map_files needs privilege; a name that is not marked as deleted
+/// still is that file's, also in a container.
 std::string openable(int pid, const Mapping& mapping) {
-  std::string by_map = fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, mapping.begin, mapping.end);
   struct stat status = {};
+  std::string by_map = fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, mapping.begin, mapping.end);
   if (::stat(by_map.c_str(), &status) == 0) return by_map;
-  for (std::string path :
-       {fmt::format("/proc/{}/root{}", pid, mapping.path), fmt::format("/proc/{}/exe", pid)}) {
-    if (::stat(path.c_str(), &status) == 0 && status.st_ino == mapping.inode) return path;
-  }
-  throw SourceError(
-      fmt::format("{}: the mapped file is gone and cannot be opened without privilege", mapping.path));
+  if (!mapping.path.ends_with(kDeleted)) return fmt::format("/proc/{}/root{}", pid, mapping.path);
+  std::error_code error;
+  std::string executable = fmt::format("/proc/{}/exe", pid);
+  if (std::filesystem::read_symlink(executable, error) == mapping.path) return executable;
+  throw SourceError(fmt::format("{}: cannot be opened without privilege", mapping.path));
 }
 
 /// From the segment that the mapping begins with.
@@ -103,7 +102,6 @@ ModuleSources modules_of_process(int pid) {
       if (!file) throw SourceError(fmt::format("{}: {}", mapping.path, base::text(file.error().code)));
       const std::uint64_t bias = load_bias(*file, mapping);
       std::string path = mapping.path;
-      constexpr std::string_view kDeleted = " (deleted)";
       if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
       std::string name = std::filesystem::path(path).filename().string();
       sources.modules.push_back({std::move(path), std::move(name), std::move(*file), bias});
