@@ -98,7 +98,10 @@ class CallStack {
     stale_before_ = 0;
   }
 
+  /// Exits whose entry was not seen.
   [[nodiscard]] std::uint64_t orphans() const { return orphans_; }
+  /// Open frames and free ones kept for reuse.
+  [[nodiscard]] std::size_t frames_in_memory() const { return frames_.size(); }
 
  private:
   static constexpr std::size_t kFirstFrames = 256;
