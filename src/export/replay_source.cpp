@@ -9,11 +9,13 @@ namespace calltap::export_ {
 using Kind = ReplayLine::Kind;
 
 void ReplayLines::entered(Frame& frame, const Frame& parent, const Frame*) {
-  release_aged(frame.start);
   const bool begins = limits_.selected.empty() || limits_.selected[frame.function];
   frame.data.serial = ++serial_;
   frame.data.level = parent.data.level != 0 ? parent.data.level + 1 : begins ? 1 : 0;
-  if (shown(frame.data)) held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1});
+  if (!shown(frame.data)) return;
+  // With a minimum duration, what lies below is shown only when something above it is: see left().
+  if (limits_.min_duration == 0) release_aged(frame.start);
+  held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1});
 }
 
 void ReplayLines::left(const Frame& frame, std::uint64_t end, std::uint64_t duration, std::uint64_t,
