@@ -2,7 +2,7 @@
 """Makes a man page from a page of docs/commands: make_man_page.py [--version V] PAGE.md OUTPUT.1
 
 Understands the Markdown that these pages use: a title, whose first paragraph is the NAME line, sections, paragraphs,
-lists, tables of two columns (options), fenced blocks, `code`, **bold**, *emphasis* and links.
+lists, tables (options), fenced blocks, `code`, **bold**, *emphasis* and links.
 """
 
 import argparse
@@ -60,10 +60,17 @@ def blocks(text):
         yield kind, block
 
 
+def table_cells(line):
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
+
+
 def table_rows(lines):
+    """The first cell as a tag, the second as its text; further ones in parentheses behind the column's title."""
+    titles = table_cells(lines[0])
     for line in lines[2:]:
-        first, second = (cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"), maxsplit=1))
-        yield first.replace("\\|", "|"), second.replace("\\|", "|")
+        cells = table_cells(line)
+        further = [f" ({title}: {cell})" for title, cell in zip(titles[2:], cells[2:])]
+        yield cells[0], cells[1] + "".join(further)
 
 
 def list_items(lines):
