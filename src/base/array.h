@@ -1,5 +1,5 @@
-// A growable array straight from mmap, for the in-target dialect: the program's malloc may be hooked, locked or
-// interposed, so nothing that lives in the target calls it.
+// A growable array straight from mmap, for the in-target dialect: the program's malloc may be hooked, locked
+// or interposed, so nothing that lives in the target calls it.
 #pragma once
 
 #include <sys/mman.h>
@@ -12,8 +12,8 @@
 
 namespace calltap::base {
 
-/// Elements must be trivially copyable: growing moves them with mremap. Not thread-safe. Rounds its memory up to
-/// whole pages, so it is meant for few and long arrays.
+/// Elements must be trivially copyable: growing moves them with mremap. Not thread-safe. Rounds its memory up
+/// to whole pages, so it is meant for few and long arrays.
 template <class T>
 class Array {
   static_assert(std::is_trivially_copyable_v<T>);

@@ -9,8 +9,8 @@
 
 namespace calltap::base {
 
-/// Move-only owner of a private read-only mapping. Reading past a concurrent truncation raises SIGBUS, as with any
-/// mapping: callers in the target map only files that the loader mapped too.
+/// Move-only owner of a private read-only mapping. Reading past a concurrent truncation raises SIGBUS, as
+/// with any mapping: callers in the target map only files that the loader mapped too.
 class FileMap {
  public:
   FileMap() = default;

@@ -1,5 +1,5 @@
-// The sub-commands of calltap. Each function adds one to the application; its callback runs the command and stores the
-// process's exit status in `status`.
+// The sub-commands of calltap. Each function adds one to the application; its callback runs the command and
+// stores the process's exit status in `status`.
 #pragma once
 
 namespace CLI {
@@ -15,7 +15,8 @@ void add_replay(CLI::App& app, int& status);
 void add_graph(CLI::App& app, int& status);
 void add_info(CLI::App& app, int& status);
 
-/// Prints "calltap: <message>" to standard error, in red on a terminal. Returns 1, the status for a command that failed.
+/// Prints "calltap: <message>" to standard error, in red on a terminal. Returns 1, the status for a command
+/// that failed.
 int fail(const char* message);
 
 }  // namespace calltap::cli

@@ -1,7 +1,7 @@
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
 #include <unistd.h>
+#include <cstdio>
 
 #include "cli/commands.h"
 

@@ -1,7 +1,7 @@
 // The bytes of a recording: events and packet headers, as the target writes them and as they lie in the file.
 //
-// The layout is Common Trace Format 1.8, little-endian (the TSDL text in trace/metadata.cpp describes the same bytes
-// to other readers). A stream is one thread; a packet is kPacketBytes of it or less.
+// The layout is Common Trace Format 1.8, little-endian (the TSDL text in trace/metadata.cpp describes the
+// same bytes to other readers). A stream is one thread; a packet is kPacketBytes of it or less.
 //
 //   packet   | PacketHeader (80 bytes) | event | event | ...
 //
@@ -14,11 +14,11 @@
 //           | real id, 27 bits        | 31    | time, low half                 |
 //           | time, high half                 | function                       |
 //
-// Time counts clock ticks (TSC). A compact time t after the time T (the previous event's, or timestamp_begin) is the
-// smallest value >= T with these low 27 bits. Within a stream time never decreases.
+// Time counts clock ticks (TSC). A compact time t after the time T (the previous event's, or timestamp_begin)
+// is the smallest value >= T with these low 27 bits. Within a stream time never decreases.
 //
-// No event starts with eight zero bytes: a packet is zeroed before use, and the first zero word is where it ends if
-// its writer was killed. `function` numbers start at 1 and mean what the trace's function table says.
+// No event starts with eight zero bytes: a packet is zeroed before use, and the first zero word is where it
+// ends if its writer was killed. `function` numbers start at 1 and mean what the trace's function table says.
 #pragma once
 
 #include <cstddef>
@@ -56,11 +56,13 @@ struct ExtendedEvent {
 };
 
 constexpr ExtendedEvent extended_event(EventId id, std::uint64_t time, std::uint32_t function) {
-  const auto header = static_cast<std::uint64_t>(id) << kIdBits | static_cast<std::uint64_t>(EventId::kExtended);
+  const auto header =
+      static_cast<std::uint64_t>(id) << kIdBits | static_cast<std::uint64_t>(EventId::kExtended);
   return {header | time << 32, time >> 32 | std::uint64_t{function} << 32};
 }
 
-/// Size of a packet in the shared buffers and, when it is full, in the file. In the file packet_size says how long it is.
+/// Size of a packet in the shared buffers and, when it is full, in the file. In the file packet_size says how
+/// long it is.
 inline constexpr std::size_t kPacketBytes = 64 * 1024;
 
 struct PacketHeader {
@@ -74,7 +76,7 @@ struct PacketHeader {
   std::uint64_t content_bits;     // header and events
   std::uint64_t packet_bits;      // content and padding
   std::uint64_t sequence;         // 0, 1, 2, ... within the stream; a gap is a lost packet
-  std::uint64_t discarded;        // events of this stream discarded since its start, at the end of this packet
+  std::uint64_t discarded;  // events of this stream discarded since its start, at the end of this packet
   std::uint32_t tid;
   std::uint32_t reserved;
 };
@@ -84,13 +86,13 @@ static_assert(offsetof(PacketHeader, tid) == 72);
 
 /// Why an event was discarded. The order is part of the trace version.
 enum class DiscardReason : std::uint32_t {
-  kBufferFull,   // no free packet, and the mode was not to wait
-  kOverwritten,  // flight mode: a newer packet took its place
-  kSizeLimit,    // --max-size was reached
-  kWriteError,   // the tool could not write to the trace
-  kNoThreadSlot, // more threads at once than the session can hold
-  kToolGone,     // the recording tool ended before the target
-  kNoFrame,      // no memory for a call frame: the call ran unhooked
+  kBufferFull,    // no free packet, and the mode was not to wait
+  kOverwritten,   // flight mode: a newer packet took its place
+  kSizeLimit,     // --max-size was reached
+  kWriteError,    // the tool could not write to the trace
+  kNoThreadSlot,  // more threads at once than the session can hold
+  kToolGone,      // the recording tool ended before the target
+  kNoFrame,       // no memory for a call frame: the call ran unhooked
   kCount
 };
 inline constexpr std::size_t kDiscardReasons = static_cast<std::size_t>(DiscardReason::kCount);
