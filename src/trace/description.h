@@ -62,6 +62,7 @@ enum class EndKind : std::uint8_t {
   kSignalled,    // value = signal
   kExecuted,     // the image was replaced by exec; the next one has its own directory
   kToolStopped,  // the recording was ended before the process
+  kEnded,        // ended; only its parent knows with which status
 };
 
 struct ProcessEnd {

@@ -17,7 +17,7 @@ inline constexpr const char* kProcessFile = ".calltap/process.json";
 inline constexpr std::array<std::string_view, event::kDiscardReasons> kDiscardNames = {
     "buffer_full", "overwritten", "size_limit", "write_error", "no_thread_slot", "tool_gone", "no_frame"};
 inline constexpr std::array<std::string_view, 3> kOnFullNames = {"wait", "discard", "flight"};
-inline constexpr std::array<std::string_view, 5> kEndNames = {"running", "exited", "signalled", "executed",
-                                                              "tool_stopped"};
+inline constexpr std::array<std::string_view, 6> kEndNames = {"running",  "exited",       "signalled",
+                                                              "executed", "tool_stopped", "ended"};
 
 }  // namespace calltap::trace
