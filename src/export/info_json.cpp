@@ -41,6 +41,8 @@ Json end_json(const trace::ProcessEnd& end) {
       return {{"kind", "executed"}};
     case trace::EndKind::kToolStopped:
       return {{"kind", "tool_stopped"}};
+    case trace::EndKind::kEnded:
+      return {{"kind", "ended"}};
   }
   return nullptr;
 }

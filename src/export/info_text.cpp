@@ -45,6 +45,8 @@ std::string end_text(const trace::ProcessEnd& end) {
       return "replaced by exec";
     case trace::EndKind::kToolStopped:
       return "still running when the recording ended";
+    case trace::EndKind::kEnded:
+      return "with a status that only its parent knows";
   }
   return "unknown";
 }
