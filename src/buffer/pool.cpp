@@ -15,6 +15,9 @@ std::uint32_t Pool::claim_thread(std::uint32_t tid) const {
       t.incarnation.fetch_add(1, std::memory_order_relaxed);
       for (std::uint64_t& count : t.discarded) count = 0;
       t.packet_sequence = 0;
+      std::atomic<std::uint32_t>& used = control().slots_used;
+      for (std::uint32_t now = used.load(); now <= slot && !used.compare_exchange_weak(now, slot + 1);) {
+      }
       return slot;
     }
   }

@@ -73,6 +73,7 @@ struct alignas(64) Control {
   alignas(64) std::atomic<std::uint32_t> full_sequence;  // futex: bumped when a packet was queued
   std::atomic<std::uint32_t> tool_sleeps;              // the tool asks to be woken
   std::atomic<std::uint32_t> waiters;                  // threads asleep on free_sequence
+  std::atomic<std::uint32_t> slots_used;               // no thread slot from here on was ever used
   alignas(64) std::atomic<std::uint64_t> slotless_discarded;  // events of threads that found no slot
   std::atomic<std::uint64_t> frameless_calls;          // calls that ran unhooked for lack of a call frame
 

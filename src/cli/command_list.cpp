@@ -12,8 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/row_filter.h"
 #include "cli/site_rows.h"
-#include "filter/near_miss.h"
 
 namespace calltap::cli {
 namespace {
@@ -26,25 +26,6 @@ struct ListOptions {
   bool libraries = false;
 };
 
-filter::FunctionName name_of(const SiteRow& row) { return {row.module, row.symbol, row.function}; }
-
-/// The pattern with a mark under the character that is wrong.
-[[noreturn]] void throw_syntax_error(const std::string& pattern, const base::Error& error) {
-  throw SourceError(fmt::format("{}\n  {}\n  {}^", base::text(error.code), pattern,
-                                std::string(static_cast<std::size_t>(error.address) - 1, ' ')));
-}
-
-filter::Filter make_filter(const ListOptions& options) {
-  filter::Filter filter;
-  for (const std::string& pattern : options.functions) {
-    if (auto added = filter.add(pattern); !added) throw_syntax_error(pattern, added.error());
-  }
-  for (const std::string& pattern : options.excluded) {
-    if (auto added = filter.add_notrace(pattern); !added) throw_syntax_error(pattern, added.error());
-  }
-  return filter;
-}
-
 ModuleSources open_subject(const ListOptions& options) {
   std::error_code error;
   const std::string& subject = options.subject;
@@ -54,21 +35,6 @@ ModuleSources open_subject(const ListOptions& options) {
   const bool is_number = parse_error == std::errc() && end == subject.data() + subject.size() && pid > 0;
   if (is_number && !std::filesystem::exists(subject, error)) return modules_of_process(pid);
   return modules_of_program(subject, options.libraries);
-}
-
-/// Says which pattern is to blame and what may have been meant.
-std::string describe_no_match(const filter::Filter& filter, std::span<const SiteRow> rows) {
-  for (const filter::Pattern& pattern : filter.patterns()) {
-    const auto matched = [&](const SiteRow& row) { return filter::matches(pattern, name_of(row)); };
-    if (pattern.remove || std::any_of(rows.begin(), rows.end(), matched)) continue;
-    filter::NearMisses near(pattern);
-    for (const SiteRow& row : rows) near.consider(name_of(row));
-    std::string message = fmt::format("no function matches \"{}\"", pattern.name);
-    if (!pattern.any_module) message += fmt::format(" in \"{}\"", pattern.module);
-    if (!near.best().empty()) message += fmt::format("; did you mean {}?", fmt::join(near.best(), ", "));
-    return message;
-  }
-  return "the filters leave no function";
 }
 
 void print_text(std::span<const SiteRow> rows) {
@@ -120,7 +86,7 @@ void print_csv(std::span<const SiteRow> rows) {
 }
 
 void list(const ListOptions& options) {
-  const filter::Filter filter = make_filter(options);
+  const filter::Filter filter = make_filter(options.functions, options.excluded);
   ModuleSources sources = open_subject(options);
   std::vector<SiteRow> rows;
   for (const SourceModule& module : sources.modules) {
@@ -133,10 +99,7 @@ void list(const ListOptions& options) {
   }
   for (const std::string& problem : sources.problems) fail(problem.c_str());
   if (rows.empty()) {
-    throw SourceError(
-        fmt::format("no patchable functions in {}: compile with -fpatchable-function-entry=18,16, or with "
-                    "calltap_instrument(target) from CalltapInstrument.cmake",
-                    options.subject));
+    throw SourceError(describe_no_sites(options.subject));
   }
   std::vector<SiteRow> selected;
   std::copy_if(rows.begin(), rows.end(), std::back_inserter(selected),

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   int status = 0;
   // One line a command: calltap::cli::add_NAME(app, status);
   calltap::cli::add_list(app, status);
+  calltap::cli::add_record(app, status);
   calltap::cli::add_report(app, status);
   calltap::cli::add_replay(app, status);
   calltap::cli::add_graph(app, status);

@@ -46,9 +46,9 @@ std::string find_program(const std::string& program) {
   return program;
 }
 
-std::string hex(std::span<const std::uint8_t> bytes) { return fmt::format("{:02x}", fmt::join(bytes, "")); }
-
 }  // namespace
+
+std::string hex(std::span<const std::uint8_t> bytes) { return fmt::format("{:02x}", fmt::join(bytes, "")); }
 
 ModuleSources modules_of_program(const std::string& program, bool libraries) {
   ModuleSources sources;

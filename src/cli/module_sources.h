@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ class SourceError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// Lower-case hexadecimal, as build-ids are written.
+std::string hex(std::span<const std::uint8_t> bytes);
 
 /// The file, looked for in $PATH if its name has no slash and there is no such file; with `libraries` also
 /// the shared objects that its loader would load. Throws SourceError if the program itself cannot be read.

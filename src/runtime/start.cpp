@@ -1,7 +1,6 @@
 // What happens when the library is loaded, and at the start and end of threads.
 #include <dlfcn.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -49,9 +48,9 @@ bool add_filters(std::span<const std::uint8_t> text, filter::Filter& filter) {
   return true;
 }
 
-void start() {
-  if (!find_session(environ) || !recorder::initialise()) return;
-  trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environ);
+void start(char** environment) {
+  if (!find_session(environment) || !recorder::initialise()) return;
+  trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environment);
   has_thread_key = pthread_key_create(&thread_key, end_thread) == 0 && thread_key < kInlineKeys;
   static std::uint8_t welcome[buffer::kMaxMessage];
   static constinit NeverDestroyed<ModuleSettings> the_settings;
@@ -75,8 +74,9 @@ void start() {
   static_cast<void>(connection.send({reinterpret_cast<const std::uint8_t*>(&ready), sizeof ready}));
 }
 
-// -z initfirst makes this the first constructor of the process.
-__attribute__((constructor)) void on_load() { start(); }
+// -z initfirst makes this the first constructor of the process, before libc's own: `environ` is not set yet, but the
+// loader passes what main() will get.
+__attribute__((constructor)) void on_load(int /*argc*/, char** /*argv*/, char** environment) { start(environment); }
 
 }  // namespace
 }  // namespace calltap::runtime

@@ -1,0 +1,156 @@
+// calltap record: run a program and write down every call.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/module_sources.h"
+#include "cli/record_session.h"
+#include "cli/record_target.h"
+
+namespace calltap::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_recording(const fs::path& directory) {
+  std::error_code error;
+  return fs::exists(directory / ".calltap" / "session.json", error);
+}
+
+/// Makes an empty directory; a recording that is in the way becomes DIR.old. Throws SourceError rather than touch
+/// anything that is not a recording.
+void make_directory(const fs::path& directory) {
+  std::error_code error;
+  if (fs::exists(directory, error) && !(fs::is_directory(directory, error) && fs::is_empty(directory, error))) {
+    if (!is_recording(directory)) {
+      throw SourceError(fmt::format("{}: exists and is not a recording; choose another -o", directory.string()));
+    }
+    fs::path old = directory;
+    if (!old.has_filename()) old = old.parent_path();
+    old += ".old";
+    if (fs::exists(old, error)) {
+      if (!is_recording(old)) {
+        throw SourceError(fmt::format("{}: in the way, and not a recording", old.string()));
+      }
+      fs::remove_all(old, error);
+    }
+    fs::rename(directory, old, error);
+    if (error) throw SourceError(fmt::format("cannot rename {}: {}", directory.string(), error.message()));
+  }
+  fs::create_directories(directory, error);
+  if (error || ::access(directory.c_str(), W_OK) != 0) {
+    throw SourceError(fmt::format("cannot write to {}: {}", directory.string(),
+                                  error ? error.message() : std::string(std::strerror(errno))));
+  }
+}
+
+std::vector<std::string> option_words(const RecordOptions& options) {
+  std::vector<std::string> words;
+  for (const std::string& f : options.functions) words.insert(words.end(), {"-F", f});
+  for (const std::string& f : options.excluded) words.insert(words.end(), {"-N", f});
+  words.insert(words.end(), {"--on-full", std::string(trace::name(options.buffers.on_full)), "--buffer",
+                             std::to_string(options.buffers.bytes_per_thread)});
+  if (options.max_bytes != 0) words.insert(words.end(), {"--max-size", std::to_string(options.max_bytes)});
+  return words;
+}
+
+/// A recording of many threads has many files.
+void raise_descriptor_limit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+void report_end(const RecordSession& session, const RecordOptions& options) {
+  if (!session.recorded_anything()) {
+    fail("nothing was recorded: the runtime did not start in the program");
+    return;
+  }
+  const trace::RecordingTotals& totals = session.totals();
+  if (::isatty(STDERR_FILENO) == 0) return;
+  fmt::print(stderr, "calltap: {:.1f} M events, {:.1f} MB in {}; see calltap report{}\n",
+             static_cast<double>(totals.events.load()) / 1e6, static_cast<double>(totals.bytes.load()) / 1e6,
+             options.directory, options.directory == "calltap.data" ? "" : " " + options.directory);
+}
+
+int record(const RecordOptions& options) {
+  const std::string path = find_command(options.command.at(0));
+  check_target(path, options);
+  const std::string runtime = find_runtime();
+  const fs::path directory = fs::absolute(options.directory);
+  make_directory(directory);
+  trace::SessionDescription description;
+  description.tool_version = CALLTAP_VERSION;
+  description.command = options.command;
+  description.options = option_words(options);
+  description.start_realtime_ns = trace::sample_clocks().realtime_ns;
+  if (const auto error = trace::write_session(directory, description)) {
+    throw SourceError(fmt::format("cannot write to {}: {}", directory.string(), error.message()));
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  RecordSession session(options, directory);
+  const pid_t child = start_target(path, options, runtime, session.name());
+  raise_descriptor_limit();
+  const int status = session.run(child);
+  report_end(session, options);
+  constexpr int kSignalled = 128;
+  return WIFSIGNALED(status) ? kSignalled + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace
+
+void add_record(CLI::App& app, int& status) {
+  auto options = std::make_shared<RecordOptions>();
+  CLI::App* command = app.add_subcommand("record", "Run a program and record every call of its functions");
+  command->add_option("-o,--output", options->directory, "where to; an older recording there becomes DIR.old")
+      ->type_name("DIR")
+      ->capture_default_str();
+  command->add_option("-F,--function", options->functions, "only functions that match (may be given often)")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  command->add_option("-N,--notrace", options->excluded, "no function that matches (may be given often)")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  static const std::map<std::string, buffer::OnFull> kModes = {{"wait", buffer::OnFull::kWait},
+                                                               {"discard", buffer::OnFull::kDiscard},
+                                                               {"flight", buffer::OnFull::kFlight}};
+  command
+      ->add_option("--on-full", options->buffers.on_full,
+                   "when events come faster than they can be written: wait, discard new ones (counted), or flight: "
+                   "keep only the newest")
+      ->transform(CLI::CheckedTransformer(kModes, CLI::ignore_case))
+      ->type_name("wait|discard|flight")
+      ->default_str("wait");
+  command->add_option("--buffer", options->buffers.bytes_per_thread, "memory for events per thread")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE")
+      ->default_str("8M");
+  command->add_option("--max-size", options->max_bytes, "stop recording when the trace is this large")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE");
+  command->add_flag("--force", options->force, "run the program even if it has nothing to record");
+  command->add_option("command", options->command, "the program and its arguments")
+      ->type_name("PROGRAM [ARGS...]")
+      ->required();
+  command->prefix_command(false);
+  command->positionals_at_end(true);
+  command->callback([options, &status] {
+    try {
+      status = record(*options);
+    } catch (const std::exception& error) {
+      status = fail(error.what());
+    }
+  });
+}
+
+}  // namespace calltap::cli

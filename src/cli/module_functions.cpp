@@ -1,0 +1,62 @@
+#include "cli/module_functions.h"
+
+#include <cxxabi.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "cli/module_sources.h"
+#include "site/demangler.h"
+#include "site/sites.h"
+#include "site/symbols.h"
+
+namespace calltap::cli {
+namespace {
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+bool read_functions(const std::string& file_path, const std::string& build_id, std::uint32_t site_count,
+                    trace::ModuleFunctions& module) {
+  const auto file = site::ElfFile::open(file_path.c_str());
+  if (!file || hex(file->build_id()) != build_id) return false;
+  const auto sites = site::discover(*file);
+  const auto symbols = site::SymbolTable::load(*file, "/usr/lib/debug", file_path.c_str());
+  if (!sites || !symbols || sites->size() != site_count) return false;
+  site::Demangler demangler(abi::__cxa_demangle, std::free);
+  const std::string name = base_name(module.module.path);
+  char buffer[512];
+  for (std::uint32_t i = 0; i < site_count; ++i) {
+    trace::FunctionDescription function;
+    function.id = i;
+    function.link_address = (*sites)[i].entry.value;
+    function.symbol = site::function_name(*symbols, name, (*sites)[i].entry, buffer);
+    function.name = demangler.demangle(function.symbol);
+    module.functions.push_back(std::move(function));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::shared_ptr<const trace::ModuleFunctions> ModuleFunctionCache::find(std::int64_t pid, const std::string& path,
+                                                                        const std::string& build_id,
+                                                                        std::uint32_t site_count) {
+  auto& known = known_[{path, build_id}];
+  if (known != nullptr && known->functions.size() == site_count) return known;
+  auto module = std::make_shared<trace::ModuleFunctions>();
+  module->module.path = path;
+  module->module.build_id = build_id;
+  if (!read_functions(path, build_id, site_count, *module) &&
+      !read_functions(fmt::format("/proc/{}/root{}", pid, path), build_id, site_count, *module)) {
+    for (std::uint32_t i = 0; i < site_count; ++i) {
+      trace::FunctionDescription function;
+      function.id = i;
+      function.symbol = function.name = fmt::format("{}#{}", base_name(path), i);
+      module->functions.push_back(std::move(function));
+    }
+  }
+  known = module;
+  return known;
+}
+
+}  // namespace calltap::cli

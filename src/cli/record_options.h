@@ -1,0 +1,21 @@
+// What `calltap record` was asked to do.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "trace/shared_memory.h"
+
+namespace calltap::cli {
+
+struct RecordOptions {
+  std::string directory = "calltap.data";
+  std::vector<std::string> functions;  // -F
+  std::vector<std::string> excluded;   // -N
+  trace::BufferSettings buffers;
+  std::uint64_t max_bytes = 0;
+  bool force = false;
+  std::vector<std::string> command;
+};
+
+}  // namespace calltap::cli

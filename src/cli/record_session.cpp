@@ -1,0 +1,383 @@
+#include "cli/record_session.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <system_error>
+
+#include "buffer/session_protocol.h"
+#include "cli/commands.h"
+#include "cli/module_sources.h"
+
+namespace calltap::cli {
+namespace {
+
+constexpr int kPollMs = 200;
+
+[[noreturn]] void throw_errno(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::string first_line(const std::string& path) {
+  std::string text = read_file(path);
+  return text.substr(0, text.find('\n'));
+}
+
+std::vector<std::string> command_line_of(std::int64_t pid) {
+  std::vector<std::string> words;
+  const std::string text = read_file(fmt::format("/proc/{}/cmdline", pid));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\0', at), text.size());
+    words.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return words;
+}
+
+std::int64_t parent_of(std::int64_t pid) {
+  // The fourth field; the second is the name in parentheses and may hold anything.
+  const std::string stat = read_file(fmt::format("/proc/{}/stat", pid));
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos || name_end + 4 > stat.size()) return 0;
+  return std::atoll(stat.c_str() + name_end + 4);
+}
+
+trace::HostDescription describe_host() {
+  trace::HostDescription host;
+  utsname names = {};
+  if (::uname(&names) == 0) {
+    host.name = names.nodename;
+    host.kernel = names.release;
+    host.machine = names.machine;
+  }
+  host.boot_id = first_line("/proc/sys/kernel/random/boot_id");
+  host.cpu_count = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+  return host;
+}
+
+std::array<std::uint8_t, 16> random_uuid() {
+  std::array<std::uint8_t, 16> uuid{};
+  std::random_device random;
+  for (std::uint8_t& byte : uuid) byte = static_cast<std::uint8_t>(random());
+  uuid[6] = (uuid[6] & 0x0f) | 0x40;  // version 4, variant 1 (RFC 4122)
+  uuid[8] = (uuid[8] & 0x3f) | 0x80;
+  return uuid;
+}
+
+std::vector<std::string> filter_words(const RecordOptions& options) {
+  std::vector<std::string> words;
+  for (const std::string& f : options.functions) words.insert(words.end(), {"-F", f});
+  for (const std::string& f : options.excluded) words.insert(words.end(), {"-N", f});
+  return words;
+}
+
+/// As buffer::Welcome has them.
+std::string filter_text(const RecordOptions& options) {
+  std::string text;
+  for (const std::string& f : options.functions) text += "F" + f + '\0';
+  for (const std::string& f : options.excluded) text += "N" + f + '\0';
+  return text;
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+RecordSession::RecordSession(const RecordOptions& options, std::filesystem::path directory)
+    : options_(options), directory_(std::move(directory)) {
+  totals_.max_bytes = options.max_bytes;
+  std::random_device random;
+  name_ = fmt::format("calltap-{}-{:08x}{:08x}", ::getpid(), random(), random());
+  listener_ = Descriptor(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name_.data(), name_.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name_.size());
+  if (listener_.get() < 0 || ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      ::listen(listener_.get(), 1024) != 0) {
+    throw_errno("cannot open the session's socket");
+  }
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD}) ::sigaddset(&signals, signal);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  signals_ = Descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (signals_.get() < 0) throw_errno("cannot watch signals");
+}
+
+int RecordSession::run(pid_t child) {
+  child_ = child;
+  while (!stopped_ && (!child_ended_ || !processes_.empty() || !clients_.empty())) poll_once();
+  if (stopped_) stop_all();
+  if (progress_shown_) fmt::print(stderr, "\r\033[K");
+  return child_status_;
+}
+
+void RecordSession::poll_once() {
+  std::vector<pollfd> watched = {{listener_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+  for (const Client& client : clients_) watched.push_back({client.socket.get(), POLLIN, 0});
+  for (const Process& process : processes_) watched.push_back({process.pidfd.get(), POLLIN, 0});
+  if (::poll(watched.data(), watched.size(), kPollMs) < 0 && errno != EINTR) throw_errno("cannot wait for events");
+  if (watched[1].revents != 0) handle_signal();
+  std::size_t at = 2;
+  for (auto client = clients_.begin(); client != clients_.end(); ++at) {
+    const auto here = client++;
+    if (watched[at].revents != 0 && !serve(*here)) clients_.erase(here);
+  }
+  // A process's last messages come before its end.
+  for (auto process = processes_.begin(); at < watched.size() && process != processes_.end(); ++at) {
+    const auto here = process++;
+    if (watched[at].fd != here->pidfd.get()) break;  // the list has changed: next time
+    if (watched[at].revents == 0) continue;
+    trace::ProcessEnd end{trace::EndKind::kEnded, 0};
+    if (here->recording->pid() == child_) {
+      if (!child_ended_ && ::waitpid(child_, &child_status_, WNOHANG) == child_) child_ended_ = true;
+      if (!child_ended_) continue;
+      end = WIFSIGNALED(child_status_) ? trace::ProcessEnd{trace::EndKind::kSignalled, WTERMSIG(child_status_)}
+                                       : trace::ProcessEnd{trace::EndKind::kExited, WEXITSTATUS(child_status_)};
+    }
+    end_process(here, end);
+  }
+  if (watched[0].revents != 0) accept_client();
+  show_progress();
+}
+
+void RecordSession::accept_client() {
+  for (;;) {
+    Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (socket.get() < 0) return;
+    ucred peer = {};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) continue;
+    // The same user, or root on either side.
+    if (peer.uid != ::geteuid() && peer.uid != 0 && ::geteuid() != 0) continue;
+    Client client;
+    client.socket = std::move(socket);
+    client.pid = peer.pid;
+    clients_.push_back(std::move(client));
+  }
+}
+
+bool RecordSession::serve(Client& client) {
+  alignas(8) static std::uint8_t message[buffer::kMaxMessage];
+  for (;;) {
+    const ssize_t n = ::recv(client.socket.get(), message, sizeof message, 0);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    const auto size = static_cast<std::size_t>(n);
+    buffer::MessageHeader header;
+    if (size < sizeof header) return false;  // the end, or nonsense
+    std::memcpy(&header, message, sizeof header);
+    if (header.magic != buffer::kMagic || header.version != buffer::kProtocolVersion) return false;
+    switch (header.type) {
+      case buffer::MessageType::kHello: {
+        buffer::Hello hello;
+        if (size < sizeof hello || client.recording != nullptr) return false;
+        std::memcpy(&hello, message, sizeof hello);
+        if (!greet(client, hello)) return false;
+        break;
+      }
+      case buffer::MessageType::kModule:
+        add_module(client, message, size);
+        break;
+      case buffer::MessageType::kReady:
+      case buffer::MessageType::kWelcome:
+      case buffer::MessageType::kRefusal:
+        break;
+    }
+  }
+}
+
+bool RecordSession::greet(Client& client, const buffer::Hello& hello) {
+  if (hello.reason == buffer::HelloReason::kModules) {
+    client.recording = find(hello.parent_uuid);
+    return client.recording != nullptr;
+  }
+  for (auto process = processes_.begin(); process != processes_.end(); ++process) {
+    if (process->recording->pid() == client.pid) {
+      end_process(process, {trace::EndKind::kExecuted, 0});
+      break;
+    }
+  }
+  const trace::ProcessRecording* parent =
+      hello.reason == buffer::HelloReason::kFork ? find(hello.parent_uuid) : nullptr;
+  client.recording = start_process(client.pid);
+  if (client.recording == nullptr) return false;
+  if (hello.reason == buffer::HelloReason::kFork) {
+    if (parent != nullptr) {
+      client.recording->inherit_modules(parent->modules());
+    } else {
+      for (const Ended& ended : ended_) {
+        if (std::memcmp(ended.uuid.data(), hello.parent_uuid, ended.uuid.size()) == 0) {
+          client.recording->inherit_modules(ended.modules);
+        }
+      }
+    }
+  }
+  return welcome(client, hello.reason == buffer::HelloReason::kStart);
+}
+
+trace::ProcessRecording* RecordSession::find(const std::uint8_t* uuid) {
+  for (const Process& process : processes_) {
+    const auto& own = process.recording->uuid();
+    if (std::memcmp(own.data(), uuid, own.size()) == 0) return process.recording.get();
+  }
+  return nullptr;
+}
+
+trace::ProcessRecording* RecordSession::start_process(std::int64_t pid) {
+  Process process;
+  process.pidfd = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (process.pidfd.get() < 0) return nullptr;  // it has ended already
+  trace::ProcessDescription description;
+  description.tool_version = CALLTAP_VERSION;
+  description.pid = pid;
+  description.parent_pid = parent_of(pid);
+  description.name = first_line(fmt::format("/proc/{}/comm", pid));
+  std::error_code error;
+  description.executable = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", pid), error).string();
+  description.command_line = command_line_of(pid);
+  description.uuid = random_uuid();
+  description.host = describe_host();
+  description.start_realtime_ns = trace::sample_clocks().realtime_ns;
+  description.filters = filter_words(options_);
+  std::filesystem::path directory;
+  error = trace::create_process_directory(directory_, description.name, pid, directory);
+  if (error) {
+    // The target runs on, and its events are drained and counted as lost.
+    int none = 0;
+    totals_.write_error.compare_exchange_strong(none, error.value());
+    directory = directory_ / fmt::format("{}-{}", description.name, pid);
+  }
+  process.recording = std::make_unique<trace::ProcessRecording>(directory, std::move(description), options_.buffers,
+                                                                clock_, totals_);
+  ++started_;
+  processes_.push_back(std::move(process));
+  return processes_.back().recording.get();
+}
+
+bool RecordSession::welcome(Client& client, bool with_filters) {
+  const std::string filters = with_filters ? filter_text(options_) : std::string();
+  buffer::Welcome welcome;
+  welcome.memory_bytes = client.recording->memory().bytes();
+  welcome.filter_bytes = static_cast<std::uint32_t>(filters.size());
+  welcome.header.size = static_cast<std::uint32_t>(sizeof welcome + filters.size());
+  iovec parts[2] = {{&welcome, sizeof welcome}, {const_cast<char*>(filters.data()), filters.size()}};
+  alignas(cmsghdr) std::uint8_t control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = parts;
+  header.msg_iovlen = 2;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* c = CMSG_FIRSTHDR(&header);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof(int));
+  const int fd = client.recording->memory().fd();
+  std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
+  return ::sendmsg(client.socket.get(), &header, MSG_NOSIGNAL) >= 0;
+}
+
+void RecordSession::add_module(Client& client, const std::uint8_t* message, std::size_t size) {
+  buffer::Module m;
+  if (client.recording == nullptr || size < sizeof m) return;
+  std::memcpy(&m, message, sizeof m);
+  if (m.path_bytes > size - sizeof m || m.build_id_bytes > sizeof m.build_id || m.first_function == 0 ||
+      m.site_count > (1u << 27) - m.first_function % (1u << 27)) {
+    return;
+  }
+  trace::ModuleDescription place;
+  place.path.assign(reinterpret_cast<const char*>(message + sizeof m), m.path_bytes);
+  place.build_id = hex({m.build_id, m.build_id_bytes});
+  place.load_bias = m.load_bias;
+  place.first_function = m.first_function;
+  place.site_count = m.site_count;
+  place.patched_count = m.patched_count;
+  place.unpatchable_count = m.refused_count;
+  client.recording->add_module(functions_.find(client.pid, place.path, place.build_id, place.site_count), place);
+}
+
+void RecordSession::end_process(std::list<Process>::iterator process, trace::ProcessEnd end) {
+  for (Client& client : clients_) {
+    if (client.recording != process->recording.get()) continue;
+    static_cast<void>(serve(client));  // a last module that was loaded
+    client.recording = nullptr;
+  }
+  process->recording->finish(end);
+  // A child that was forked from it may come later.
+  constexpr std::size_t kRemembered = 256;
+  ended_.push_front({process->recording->uuid(), process->recording->modules()});
+  if (ended_.size() > kRemembered) ended_.pop_back();
+  processes_.erase(process);
+}
+
+void RecordSession::handle_signal() {
+  signalfd_siginfo info = {};
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGCHLD) {
+      const bool recorded = std::any_of(processes_.begin(), processes_.end(), [this](const Process& p) {
+        return p.recording->pid() == child_;
+      });
+      // A recorded child is waited for when its pidfd says so, after its last messages.
+      if (!recorded && !child_ended_ && ::waitpid(child_, &child_status_, WNOHANG) == child_) child_ended_ = true;
+      continue;
+    }
+    // From a terminal, the target has got it as well; sent to us alone, it is meant for the target.
+    const bool from_terminal = info.ssi_code == SI_KERNEL;
+    if (!from_terminal && !child_ended_) ::kill(child_, static_cast<int>(info.ssi_signo));
+    if (++interrupts_ == 2 || child_ended_) {
+      stopped_ = true;
+      fmt::print(stderr, "calltap: stopping; {}\n",
+                 child_ended_ ? "children of the program run on unrecorded" : "the program runs on unrecorded");
+    } else if (::isatty(STDERR_FILENO) != 0) {
+      fmt::print(stderr, "\ncalltap: waiting for the program to end; once more to stop recording now\n");
+    }
+  }
+}
+
+void RecordSession::stop_all() {
+  for (Process& process : processes_) process.recording->stop(event::DiscardReason::kToolGone);
+  while (!processes_.empty()) end_process(processes_.begin(), {trace::EndKind::kToolStopped, 0});
+}
+
+void RecordSession::show_progress() {
+  if (totals_.limit_reached.load() && !warned_limit_) {
+    warned_limit_ = true;
+    for (Process& process : processes_) process.recording->stop(event::DiscardReason::kSizeLimit);
+    fail("the trace has reached --max-size; the program runs on, further events are only counted");
+  }
+  if (const int error = totals_.write_error.load(); error != 0 && !warned_write_) {
+    warned_write_ = true;
+    fail(fmt::format("cannot write to {}: {}; the program runs on, what is lost is counted", directory_.string(),
+                     std::strerror(error))
+             .c_str());
+  }
+  if (::isatty(STDERR_FILENO) == 0 || processes_.empty()) return;
+  progress_shown_ = true;
+  fmt::print(stderr, "\r\033[Kcalltap: {:.1f} M events, {:.1f} MB, {} process{}",
+             static_cast<double>(totals_.events.load()) / 1e6, static_cast<double>(totals_.bytes.load()) / 1e6,
+             processes_.size(), processes_.size() == 1 ? "" : "es");
+  std::fflush(stderr);
+}
+
+}  // namespace calltap::cli

@@ -1,0 +1,106 @@
+// The tool's side of a recording: the socket that targets come to, and the processes that are being recorded.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "buffer/session_protocol.h"
+#include "cli/module_functions.h"
+#include "cli/record_options.h"
+#include "trace/process_recording.h"
+#include "trace/tick_source.h"
+
+namespace calltap::cli {
+
+/// A file descriptor with an owner.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor();
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// All members from one thread. Throws std::system_error where the system fails us.
+class RecordSession {
+ public:
+  RecordSession(const RecordOptions& options, std::filesystem::path directory);
+
+  /// Value of buffer::kSessionVariable for the target.
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+  /// Serves targets until every recorded process has ended and `child` has been waited for, or until stop(). Returns
+  /// the child's wait status.
+  int run(pid_t child);
+
+  [[nodiscard]] bool recorded_anything() const { return started_ != 0; }
+  [[nodiscard]] const trace::RecordingTotals& totals() const { return totals_; }
+
+ private:
+  struct Process {
+    Descriptor pidfd;
+    std::unique_ptr<trace::ProcessRecording> recording;
+  };
+  struct Client {
+    Descriptor socket;
+    std::int64_t pid = 0;
+    trace::ProcessRecording* recording = nullptr;
+  };
+
+  /// Modules of a process that is gone, for children that it forked.
+  struct Ended {
+    std::array<std::uint8_t, 16> uuid{};
+    std::vector<trace::LoadedModule> modules;
+  };
+
+  void accept_client();
+  /// False: the client is done with.
+  bool serve(Client& client);
+  bool greet(Client& client, const buffer::Hello& hello);
+  void add_module(Client& client, const std::uint8_t* message, std::size_t size);
+  trace::ProcessRecording* find(const std::uint8_t* uuid);
+  trace::ProcessRecording* start_process(std::int64_t pid);
+  bool welcome(Client& client, bool with_filters);
+  void end_process(std::list<Process>::iterator process, trace::ProcessEnd end);
+  void handle_signal();
+  void stop_all();
+  void show_progress();
+  void poll_once();
+
+  const RecordOptions& options_;
+  std::filesystem::path directory_;
+  std::string name_;
+  trace::TickSource clock_;
+  trace::RecordingTotals totals_;
+  ModuleFunctionCache functions_;
+  Descriptor listener_;
+  Descriptor signals_;
+  std::list<Client> clients_;
+  std::list<Process> processes_;
+  std::list<Ended> ended_;
+  pid_t child_ = 0;
+  int interrupts_ = 0;
+  bool stopped_ = false;
+  bool child_ended_ = false;
+  int child_status_ = 0;
+  std::uint64_t started_ = 0;
+  bool progress_shown_ = false;
+  bool warned_limit_ = false;
+  bool warned_write_ = false;
+};
+
+}  // namespace calltap::cli

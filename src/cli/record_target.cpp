@@ -1,0 +1,158 @@
+#include "cli/record_target.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+
+#include "buffer/session_protocol.h"
+#include "cli/row_filter.h"
+
+namespace calltap::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_executable_file(const std::string& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error) && ::access(path.c_str(), X_OK) == 0;
+}
+
+bool is_script(const std::string& path) {
+  char start[2] = {};
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool script = fd >= 0 && ::read(fd, start, sizeof start) == sizeof start && start[0] == '#' && start[1] == '!';
+  if (fd >= 0) ::close(fd);
+  return script;
+}
+
+/// The loader ignores LD_PRELOAD for programs that gain privileges.
+bool gains_privileges(const std::string& path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  return ((status.st_mode & S_ISUID) != 0 && status.st_uid != ::geteuid()) ||
+         ((status.st_mode & S_ISGID) != 0 && status.st_gid != ::getegid());
+}
+
+void check_sites(const std::string& path, const RecordOptions& options) {
+  std::vector<SiteRow> rows;
+  for (const SourceModule& module : modules_of_program(path, true).modules) {
+    try {
+      append_sites(module, rows);
+    } catch (const SourceError&) {
+      // A library that cannot be read is not recorded; whether anything can be is seen below.
+    }
+  }
+  if (rows.empty()) {
+    throw SourceError(describe_no_sites(path) +
+                      "; if only programs or modules that it loads later have some, use --force");
+  }
+  const filter::Filter filter = make_filter(options.functions, options.excluded);
+  const bool any = std::any_of(rows.begin(), rows.end(), [&](const SiteRow& row) { return filter.selects(name_of(row)); });
+  if (!any) throw SourceError(describe_no_match(filter, rows));
+}
+
+[[noreturn]] void execute(const std::string& path, const RecordOptions& options, int report) {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  std::vector<char*> arguments;
+  for (const std::string& word : options.command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  ::execv(path.c_str(), arguments.data());
+  const int error = errno;
+  static_cast<void>(!::write(report, &error, sizeof error));
+  ::_exit(127);
+}
+
+}  // namespace
+
+std::string find_command(const std::string& word) {
+  std::error_code error;
+  if (word.find('/') != std::string::npos) {
+    if (!fs::exists(word, error)) throw SourceError(fmt::format("{}: no such program", word));
+    if (fs::is_directory(word, error)) throw SourceError(fmt::format("{}: is a directory, not a program", word));
+    if (!is_executable_file(word)) throw SourceError(fmt::format("{}: not executable", word));
+    return word;
+  }
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    std::string candidate = fmt::format("{}/{}", directory.empty() ? "." : directory, word);
+    if (is_executable_file(candidate)) return candidate;
+  }
+  if (is_executable_file(word)) {
+    throw SourceError(fmt::format("{}: no such program in $PATH; for the one in this directory write ./{}", word, word));
+  }
+  throw SourceError(fmt::format("{}: no such program in $PATH", word));
+}
+
+void check_target(const std::string& path, const RecordOptions& options) {
+  make_filter(options.functions, options.excluded);  // reports syntax errors, also with --force
+  if (is_script(path)) {
+    if (options.force) return;
+    throw SourceError(
+        fmt::format("{}: a script, not an ELF file; record the program that it runs, or use --force to record "
+                    "the programs that it starts",
+                    path));
+  }
+  const auto file = site::ElfFile::open(path.c_str());
+  if (!file) throw SourceError(fmt::format("{}: {}", path, base::text(file.error().code)));
+  if (file->interpreter().empty()) {
+    throw SourceError(
+        fmt::format("{}: statically linked, so the runtime cannot be loaded into it; link it dynamically", path));
+  }
+  if (gains_privileges(path)) {
+    throw SourceError(fmt::format(
+        "{}: set-user-id or set-group-id, so the loader would ignore the runtime; run calltap as that user", path));
+  }
+  if (!options.force) check_sites(path, options);
+}
+
+std::string find_runtime() {
+  std::error_code error;
+  const fs::path directory = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* relative : {"../lib/libcalltap.so", "../" CALLTAP_LIBDIR "/libcalltap.so"}) {
+    const fs::path candidate = fs::weakly_canonical(directory / relative, error);
+    if (!fs::exists(candidate, error)) continue;
+    if (candidate.string().find_first_of(" :") != std::string::npos) {
+      throw SourceError(fmt::format(
+          "{}: the loader cannot preload from a path with a space or a colon; install calltap elsewhere",
+          candidate.string()));
+    }
+    return candidate.string();
+  }
+  throw SourceError(fmt::format("libcalltap.so is not in ../lib or ../{} beside this program", CALLTAP_LIBDIR));
+}
+
+pid_t start_target(const std::string& path, const RecordOptions& options, const std::string& runtime,
+                   const std::string& session) {
+  int report[2];
+  if (::pipe2(report, O_CLOEXEC) != 0) throw SourceError(fmt::format("cannot start: {}", std::strerror(errno)));
+  const char* preloaded = std::getenv("LD_PRELOAD");
+  const std::string preload = preloaded == nullptr || *preloaded == '\0' ? runtime : runtime + ":" + preloaded;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("LD_PRELOAD", preload.c_str(), 1);
+    ::setenv(buffer::kSessionVariable, session.c_str(), 1);
+    execute(path, options, report[1]);
+  }
+  const int fork_error = errno;
+  ::close(report[1]);
+  int error = 0;
+  const bool failed = ::read(report[0], &error, sizeof error) == sizeof error;
+  ::close(report[0]);
+  if (child < 0) throw SourceError(fmt::format("cannot start: {}", std::strerror(fork_error)));
+  if (failed) throw SourceError(fmt::format("{}: {}", path, std::strerror(error)));
+  return child;
+}
+
+}  // namespace calltap::cli

@@ -1,0 +1,246 @@
+#include "trace/process_recording.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace calltap::trace {
+namespace {
+
+constexpr std::uint64_t kPollNs = 50'000'000;
+constexpr std::uint64_t kLeastCalibrationNs = 50'000'000;
+
+std::uint64_t key_of(std::uint32_t slot, std::uint32_t incarnation) { return std::uint64_t{slot} << 32 | incarnation; }
+
+std::uint64_t count_events(const ReadyPacket& packet) {
+  return scan_events(packet.events, packet.event_bytes, packet.header.timestamp_begin).events;
+}
+
+}  // namespace
+
+ProcessRecording::ProcessRecording(std::filesystem::path directory, ProcessDescription description,
+                                   const BufferSettings& settings, const TickSource& clock, RecordingTotals& totals)
+    : directory_(std::move(directory)),
+      description_(std::move(description)),
+      clock_(clock),
+      totals_(totals),
+      memory_(settings, description_.uuid) {
+  description_.on_full = settings.on_full;
+  description_.buffer_bytes = settings.bytes_per_thread;
+  thread_ = std::thread([this] { run(); });
+}
+
+ProcessRecording::~ProcessRecording() {
+  if (thread_.joinable()) finish({EndKind::kToolStopped, 0});
+}
+
+void ProcessRecording::add_module(std::shared_ptr<const ModuleFunctions> functions, const ModuleDescription& place) {
+  const std::lock_guard lock(modules_mutex_);
+  const std::uint64_t begin = place.first_function;
+  const std::uint64_t end = begin + place.site_count;
+  std::erase_if(modules_, [&](const LoadedModule& m) {
+    return m.place.first_function < end && begin < std::uint64_t{m.place.first_function} + m.place.site_count;
+  });
+  modules_.push_back({std::move(functions), place});
+  modules_changed_ = true;
+}
+
+void ProcessRecording::inherit_modules(std::vector<LoadedModule> modules) {
+  const std::lock_guard lock(modules_mutex_);
+  modules_ = std::move(modules);
+  modules_changed_ = true;
+}
+
+void ProcessRecording::finish(ProcessEnd end) {
+  end_ = end;
+  finishing_.store(true);
+  thread_.join();
+}
+
+void ProcessRecording::run() {
+  while (!finishing_.load()) {
+    memory_.beat();
+    drain();
+    collect_ended_threads();
+    bool changed = false;
+    {
+      const std::lock_guard lock(modules_mutex_);
+      std::swap(changed, modules_changed_);
+    }
+    if (changed) write_description_now();
+    memory_.wait(kPollNs);
+  }
+  description_.end = end_;
+  drain();
+  for (const ReadyPacket& packet : memory_.take_rest()) write(packet);
+  for (std::uint32_t slot = 0; slot < memory_.slots_used(); ++slot) {
+    const SlotView view = memory_.slot(slot);
+    if (view.tid != 0) update_thread(slot, view);
+  }
+  close_streams();
+  write_description_now();
+}
+
+void ProcessRecording::drain() {
+  constexpr int kAnnounceEvery = 8;
+  for (int taken = 1; auto packet = memory_.take_queued(); ++taken) {
+    write(*packet);
+    memory_.release(*packet);
+    if (taken % kAnnounceEvery == 0) memory_.announce_released();
+  }
+  memory_.announce_released();
+}
+
+ProcessRecording::Stream& ProcessRecording::stream_of(std::uint32_t slot, const SlotView& view) {
+  const auto [place, is_new] = streams_.try_emplace(key_of(slot, view.incarnation));
+  Stream& stream = place->second;
+  if (is_new) {
+    stream.thread = description_.threads.size();
+    ThreadDescription thread;
+    thread.tid = view.tid;
+    thread.incarnation = view.incarnation;
+    thread.name = view.name;
+    description_.threads.push_back(std::move(thread));
+  }
+  return stream;
+}
+
+ProcessRecording::Stream& ProcessRecording::stream_of(const ReadyPacket& packet) {
+  SlotView view = memory_.slot(packet.slot);
+  if (view.incarnation != packet.incarnation) {  // a target that writes nonsense: take the packet's own word
+    view = {};
+    view.incarnation = packet.incarnation;
+    view.tid = packet.header.tid;
+  }
+  return stream_of(packet.slot, view);
+}
+
+void ProcessRecording::write(const ReadyPacket& packet) {
+  Stream& stream = stream_of(packet);
+  if (packet.event_bytes == 0) return;
+  const std::uint64_t size = packet.header.packet_bits / 8;
+  if (totals_.max_bytes != 0 && totals_.bytes.load() + size > totals_.max_bytes) {
+    totals_.limit_reached.store(true);
+    memory_.stop(event::DiscardReason::kSizeLimit);
+    discard(stream, packet, event::DiscardReason::kSizeLimit);
+    return;
+  }
+  if (!append(stream, packet)) {
+    discard(stream, packet, event::DiscardReason::kWriteError);
+    return;
+  }
+  ++description_.packets;
+  description_.bytes += size;
+  totals_.bytes.fetch_add(size);
+  totals_.events.fetch_add(packet.event_bytes / event::kCompactBytes);
+}
+
+/// False if the packet could not be written whole; the file is as before then.
+bool ProcessRecording::append(Stream& stream, const ReadyPacket& packet) {
+  ThreadDescription& thread = description_.threads[stream.thread];
+  if (stream.fd < 0) {
+    if (open_streams_ >= kMaxOpenStreams) close_streams();
+    std::string name = thread.stream;
+    if (name.empty()) name = stream_name(thread.tid, ++occurrences_[thread.tid]);
+    stream.fd = ::open((directory_ / name).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (stream.fd < 0) {
+      int none = 0;
+      totals_.write_error.compare_exchange_strong(none, errno);
+      return false;
+    }
+    thread.stream = name;
+    ++open_streams_;
+  }
+  event::PacketHeader header = packet.header;
+  header.tid = thread.tid;
+  header.discarded += stream.discarded;
+  iovec parts[2] = {{&header, sizeof header},
+                    {const_cast<std::uint8_t*>(packet.events), packet.event_bytes}};
+  const auto size = static_cast<ssize_t>(sizeof header + packet.event_bytes);
+  ssize_t written = -1;
+  do {
+    written = ::writev(stream.fd, parts, 2);
+  } while (written < 0 && errno == EINTR);
+  if (written == size) {
+    stream.size += static_cast<std::uint64_t>(size);
+    return true;
+  }
+  int none = 0;
+  totals_.write_error.compare_exchange_strong(none, written < 0 ? errno : ENOSPC);
+  // What there is of the packet goes, so that the file stays a sequence of whole packets.
+  if (::ftruncate(stream.fd, static_cast<off_t>(stream.size)) != 0) return false;
+  return false;
+}
+
+void ProcessRecording::discard(Stream& stream, const ReadyPacket& packet, event::DiscardReason reason) {
+  const std::uint64_t events = count_events(packet);
+  stream.discarded += events;
+  description_.threads[stream.thread].discarded[static_cast<std::size_t>(reason)] += events;
+  description_.discarded[static_cast<std::size_t>(reason)] += events;
+  totals_.discarded.fetch_add(events);
+}
+
+void ProcessRecording::update_thread(std::uint32_t slot, const SlotView& view) {
+  ThreadDescription& thread = description_.threads[stream_of(slot, view).thread];
+  thread.name = view.name;
+  for (std::size_t i = 0; i < view.discarded.size(); ++i) {
+    thread.discarded[i] += view.discarded[i];
+    description_.discarded[i] += view.discarded[i];
+  }
+}
+
+void ProcessRecording::collect_ended_threads() {
+  for (std::uint32_t slot = 0; slot < memory_.slots_used(); ++slot) {
+    const SlotView view = memory_.slot(slot);
+    if (view.tid == 0 || !view.ended) continue;
+    drain();  // its last packet was queued before it said that it has ended
+    update_thread(slot, view);
+    const auto place = streams_.find(key_of(slot, view.incarnation));
+    if (place != streams_.end()) {
+      if (place->second.fd >= 0) {
+        ::close(place->second.fd);
+        --open_streams_;
+      }
+      streams_.erase(place);
+    }
+    memory_.free_slot(slot);
+  }
+}
+
+void ProcessRecording::close_streams() {
+  for (auto& [key, stream] : streams_) {
+    if (stream.fd >= 0) ::close(stream.fd);
+    stream.fd = -1;
+  }
+  open_streams_ = 0;
+}
+
+void ProcessRecording::write_description_now() {
+  const bool last = finishing_.load();
+  description_.clock = clock_.describe(last ? kLeastCalibrationNs : 1'000'000);
+  description_.modules.clear();
+  description_.functions.clear();
+  {
+    const std::lock_guard lock(modules_mutex_);
+    for (const LoadedModule& loaded : modules_) {
+      const auto index = static_cast<std::uint32_t>(description_.modules.size());
+      description_.modules.push_back(loaded.place);
+      for (FunctionDescription function : loaded.functions->functions) {
+        function.id += loaded.place.first_function;
+        function.module = index;
+        description_.functions.push_back(std::move(function));
+      }
+    }
+  }
+  ProcessDescription written = description_;
+  written.discarded[static_cast<std::size_t>(event::DiscardReason::kNoThreadSlot)] += memory_.slotless_discarded();
+  if (!last) written.end = {EndKind::kRunning, 0};
+  if (const auto error = write_description(directory_, written)) {
+    int none = 0;
+    totals_.write_error.compare_exchange_strong(none, error.value());
+  }
+}
+
+}  // namespace calltap::trace

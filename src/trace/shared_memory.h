@@ -1,0 +1,98 @@
+// The tool's side of the memory it shares with one target (buffer/shared_layout.h). The target may write anything into
+// it at any time: every index is checked, every value read once.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "buffer/pool.h"
+#include "trace/description.h"
+
+namespace calltap::trace {
+
+struct BufferSettings {
+  buffer::OnFull on_full = buffer::OnFull::kWait;
+  std::uint64_t bytes_per_thread = std::uint64_t{8} << 20;
+  std::uint64_t bytes_in_total = std::uint64_t{128} << 20;
+};
+
+/// A packet that is ready for the file. The bytes behind the header are still in shared memory.
+struct ReadyPacket {
+  std::uint32_t index = 0;
+  std::uint32_t slot = 0;
+  std::uint32_t incarnation = 0;
+  event::PacketHeader header{};  // checked and completed
+  const std::uint8_t* events = nullptr;
+  std::uint32_t event_bytes = 0;
+};
+
+/// What a thread slot says about its present user.
+struct SlotView {
+  std::uint32_t tid = 0;
+  std::uint32_t incarnation = 0;
+  bool ended = false;
+  std::string name;
+  DiscardCounts discarded{};
+};
+
+/// Owns the memfd and its mapping. One consumer thread.
+class SharedMemory {
+ public:
+  /// Throws std::system_error.
+  SharedMemory(const BufferSettings& settings, const std::array<std::uint8_t, 16>& uuid);
+  ~SharedMemory();
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+
+  /// The next packet that the target has queued.
+  std::optional<ReadyPacket> take_queued();
+  /// Everything that is left once the target is gone, in order: queued, kept (flight mode) and unfinished packets.
+  std::vector<ReadyPacket> take_rest();
+  /// Gives a packet back to the target.
+  void release(const ReadyPacket& packet);
+  /// Wakes threads that wait for a free packet, if any was released since the last call.
+  void announce_released();
+
+  /// No slot from this one on was ever used.
+  [[nodiscard]] std::uint32_t slots_used() const;
+  [[nodiscard]] SlotView slot(std::uint32_t index) const;
+  /// Slots of ended threads are free for new ones after this.
+  void free_slot(std::uint32_t index);
+
+  /// Ends recording in the target: from now on events are counted under this reason.
+  void stop(event::DiscardReason reason);
+  [[nodiscard]] std::uint64_t slotless_discarded() const;
+
+  /// Sleeps until the target queues a packet, at most this long.
+  void wait(std::uint64_t timeout_ns);
+  /// Shows the target that the tool lives.
+  void beat();
+
+ private:
+  std::optional<ReadyPacket> check(std::uint32_t index, bool finished) const;
+
+  int fd_ = -1;
+  std::uint64_t bytes_ = 0;
+  std::uint8_t* memory_ = nullptr;
+  std::uint32_t packet_count_ = 0;
+  std::array<std::uint8_t, 16> uuid_{};
+  std::uint32_t ticket_ = 0;
+  bool released_ = false;
+  buffer::Pool pool_;
+};
+
+/// Number of events, and the time of the last one, in the bytes behind a packet header.
+struct EventSpan {
+  std::uint64_t events = 0;
+  std::uint64_t last_time = 0;
+  std::uint32_t bytes = 0;  // up to the first word that is no event
+};
+EventSpan scan_events(const std::uint8_t* events, std::uint32_t bytes, std::uint64_t begin_time);
+
+}  // namespace calltap::trace
