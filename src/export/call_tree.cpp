@@ -14,10 +14,8 @@ std::uint32_t CallTree::child(std::uint32_t parent, std::uint32_t function) {
   if (added) {
     nodes_.push_back({.function = function, .parent = parent});
     last_child_.push_back(0);
-    // Appended behind its siblings, so that equal times are printed in call order.
-    std::uint32_t* link = &nodes_[parent].first_child;
-    while (*link != 0) link = &nodes_[*link].next_sibling;
-    *link = fresh;
+    nodes_[fresh].next_sibling = nodes_[parent].first_child;
+    nodes_[parent].first_child = fresh;
   }
   last_child_[parent] = at->second;
   return at->second;

@@ -50,7 +50,7 @@ class CallTree {
             trace::CallEnd);
   void orphaned(std::uint32_t, std::uint64_t, trace::CallEnd) {}
 
-  /// [0] is the root. Children are in order of first call.
+  /// [0] is the root, the others are in order of first call; siblings are linked in the reverse order.
   [[nodiscard]] const std::vector<CallNode>& nodes() const { return nodes_; }
   /// Empty when everything is selected.
   [[nodiscard]] const std::vector<CallEdge>& edges() const { return edges_; }

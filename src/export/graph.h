@@ -15,7 +15,7 @@ namespace calltap::export_ {
 struct GraphOptions {
   /// Which functions are roots; the outermost calls of all threads when empty.
   std::function<bool(const trace::ProcessTrace&, const trace::FunctionDescription&)> selects;
-  std::uint32_t max_depth = 0;    // levels printed, 0 = all
+  std::uint32_t max_depth = 0;    // levels printed, 0 = all up to 500
   std::uint64_t min_time_ns = 0;  // nodes with a smaller total are not printed, nor what is below them
 };
 

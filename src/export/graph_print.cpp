@@ -10,6 +10,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// A path of this many different functions is as long as a page is wide; a damaged recording could have
+/// millions, and printing is recursive.
+constexpr std::uint32_t kDeepest = 500;
+
 /// One process's tree with what is needed to print it.
 struct TreeView {
   const CallTree& tree;
@@ -32,12 +36,13 @@ struct TreeView {
     for (std::uint32_t i = nodes[parent].first_child; i != 0; i = nodes[i].next_sibling) {
       if (total_ns(nodes[i]) >= options.min_time_ns) found.push_back(i);
     }
-    std::stable_sort(found.begin(), found.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return nodes[a].total > nodes[b].total; });
+    std::sort(found.begin(), found.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return nodes[a].total != nodes[b].total ? nodes[a].total > nodes[b].total : a < b;
+    });
     return found;
   }
   [[nodiscard]] bool descends(std::uint32_t depth) const {
-    return options.max_depth == 0 || depth < options.max_depth;
+    return depth < (options.max_depth == 0 ? kDeepest : std::min(options.max_depth, kDeepest));
   }
   [[nodiscard]] std::string_view name(std::uint32_t function) const {
     return function == 0 ? std::string_view("(not recorded)") : std::string_view(names[function]);

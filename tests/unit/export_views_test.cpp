@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -232,6 +233,24 @@ TEST_F(ExportViews, GraphFoldsRecursion) {
   EXPECT_EQ(nodes[1].calls, 50'000U);
   EXPECT_EQ(nodes[1].total, 200'000U);
   EXPECT_EQ(nodes[1].self + nodes[2].self, 200'000U);
+}
+
+TEST_F(ExportViews, GraphOfAVeryLongPathIsCutOff) {
+  constexpr std::uint32_t kLevels = 100'000;
+  trace::ProcessDescription p = synthetic_description(std::vector<std::string>(kLevels, "f"));
+  add_thread(p, 10, "main");
+  ASSERT_FALSE(trace::write_description(process_, p));
+  SyntheticStream s(10);
+  for (std::uint32_t i = 1; i <= kLevels; ++i) s.entry(i, i);
+  write_bytes(process_ / "thread-10", s.bytes());
+  std::filesystem::remove(process_ / "thread-11");
+  const trace::Session opened = session();
+  const Graph graph = make_graph(opened, {});
+  EXPECT_EQ(graph.processes[0].tree.nodes().size(), kLevels + 1);
+  const std::string text = printed([&](Output& out) { print_graph_text(out, graph, {}); });
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 501);
+  const std::string json = printed([&](Output& out) { print_graph_json(out, graph, {}); });
+  EXPECT_TRUE(nlohmann::json::accept(json));
 }
 
 TEST_F(ExportViews, InfoCountsAndNoticesSayWhatIsMissing) {
