@@ -81,6 +81,7 @@ std::vector<std::uint32_t> selected_functions(const TreeView& view) {
   const std::vector<CallNode>& nodes = view.tree.nodes();
   for (std::uint32_t i = nodes[0].first_child; i != 0; i = nodes[i].next_sibling)
     functions.push_back(nodes[i].function);
+  std::reverse(functions.begin(), functions.end());  // in order of first call
   return functions;
 }
 
