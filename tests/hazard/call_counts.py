@@ -1,5 +1,6 @@
 """The counts that a target program keeps of its own calls: the file of tests/targets/calls.h."""
 import collections
+import re
 import struct
 
 SLOT = struct.Struct("<IIQ48s")
@@ -22,5 +23,5 @@ def read(path):
 
 
 def plain_name(name):
-    """A demangled name as a target writes it: without parameters, clone suffixes and the unnamed namespace."""
-    return name.replace("(anonymous namespace)::", "").split("(")[0].split(".")[0].strip()
+    """A reported name as a target writes it: without parameters, clone suffix, module and the unnamed namespace."""
+    return re.split(r"[(.@]", name.replace("(anonymous namespace)::", ""), maxsplit=1)[0].strip()

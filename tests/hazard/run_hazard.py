@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import call_counts
 import recording
 import trace_events
 
-TIMEOUT_SECONDS = 90
+TIMEOUT_SECONDS = 40
 
 
 def parse_arguments():
@@ -36,8 +37,14 @@ def run(command, counts_file):
     """Runs the command in the folder of the counts, where files that it leaves behind are deleted afterwards."""
     call_counts.create(counts_file)
     environment = dict(os.environ, CALLS_FILE=str(counts_file))
-    return subprocess.run(command, env=environment, cwd=counts_file.parent, stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=TIMEOUT_SECONDS, check=False)
+    with subprocess.Popen(command, env=environment, cwd=counts_file.parent, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the target as well as the tool
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def status_of(process):
@@ -90,8 +97,16 @@ def check(arguments, scratch):
     counted = call_counts.read(counts_file)
     if not counted:
         problems.append("the program counted nothing")
+    try:
+        problems += check_recording(arguments, directory, counted)
+    except (RuntimeError, ValueError, OSError) as error:
+        problems.append(f"the recording cannot be read: {error}")
+    return problems
+
+
+def check_recording(arguments, directory, counted):
     reported = recording.calls(arguments.calltap, directory)
-    problems += compare_counts(counted, reported)
+    problems = compare_counts(counted, reported)
     discarded = recording.discarded(arguments.calltap, directory)
     if discarded != 0:
         problems.append(f"{discarded} events were discarded")
@@ -109,7 +124,10 @@ def main():
     if arguments.program[:1] == ["--"]:
         del arguments.program[0]
     with tempfile.TemporaryDirectory(prefix="calltap-hazard-") as scratch:
-        problems = check(arguments, pathlib.Path(scratch))
+        try:
+            problems = check(arguments, pathlib.Path(scratch))
+        except subprocess.TimeoutExpired as timeout:
+            problems = [f"{' '.join(map(str, timeout.cmd))}: not done in {timeout.timeout} seconds"]
     for problem in problems:
         print(f"FAIL {problem}")
     return 1 if problems else 0

@@ -14,7 +14,7 @@ HOOKED int leaf(int n) {
 }
 
 struct Static {
-  ~Static() {
+  HOOKED ~Static() {
     CALLED_AS("Static::~Static");
     std::printf("static destructor %d\n", leaf(1));
   }
@@ -22,7 +22,7 @@ struct Static {
 
 struct Local {
   int touched = 0;
-  ~Local() {
+  HOOKED ~Local() {
     CALLED_AS("Local::~Local");
     leaf(touched);
   }

@@ -14,7 +14,7 @@ HOOKED int leaf(int n) {
 }
 
 struct Guard {
-  ~Guard() {
+  HOOKED ~Guard() {
     CALLED_AS("Guard::~Guard");
     leaf(0);
   }

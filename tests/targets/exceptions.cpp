@@ -30,7 +30,7 @@ HOOKED void thrower(int n) {
 
 struct Guard {
   // Throws and catches inside while another exception is on its way.
-  ~Guard() {
+  HOOKED ~Guard() {
     CALLED_AS("Guard::~Guard");
     try {
       thrower(leaf(2));

@@ -19,7 +19,7 @@ int destroyed = 0;
 int cleaned = 0;
 
 struct Guard {
-  ~Guard() {
+  HOOKED ~Guard() {
     CALLED_AS("Guard::~Guard");
     __atomic_fetch_add(&destroyed, 1, __ATOMIC_RELAXED);
   }

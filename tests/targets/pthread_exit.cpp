@@ -20,7 +20,7 @@ HOOKED void clean(void* argument) {
 }
 
 struct Guard {
-  ~Guard() {
+  HOOKED ~Guard() {
     CALLED_AS("Guard::~Guard");
     ++destroyed;
   }

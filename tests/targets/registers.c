@@ -43,7 +43,8 @@ static void expect(int right, const char* where, const char* what, unsigned widt
 
 static void check_inside(const struct State* set, const struct State* inside, unsigned width) {
   for (int i = 0; i < kGeneral; ++i) {
-    if (i != kR11) expect(set->general[i] == inside->general[i], "inside", kNames[i], width);
+    // r11 is scratch; rbx belongs to the caller, who finds it again, and says nothing to a callee.
+    if (i != kR11 && i != kRbx) expect(set->general[i] == inside->general[i], "inside", kNames[i], width);
   }
   // Eight vector registers carry arguments; the others are scratch for a caller, but not for a hook.
   for (int i = 0; i < 16; ++i) {

@@ -20,7 +20,7 @@ int destroyed = 0;
 int (*volatile raiser)(int) = std::raise;
 
 struct Guard {
-  ~Guard() {
+  HOOKED ~Guard() {
     CALLED_AS("Guard::~Guard");
     ++destroyed;
   }

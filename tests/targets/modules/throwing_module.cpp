@@ -6,7 +6,7 @@
 namespace {
 
 struct ModuleGuard {
-  ~ModuleGuard() { CALLED_AS("ModuleGuard::~ModuleGuard"); }
+  HOOKED ~ModuleGuard() { CALLED_AS("ModuleGuard::~ModuleGuard"); }
 };
 
 HOOKED int module_thrower(int n) {
