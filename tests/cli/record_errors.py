@@ -60,7 +60,7 @@ def test_filter_matches_nothing(session):
 
 
 def test_filter_removes_everything(session):
-    expect_refused(session.record(["-N", "*"], "calls_many", "10"), "*")
+    expect_refused(session.record(["-N", "*"], "calls_many", "10"), "filter")
 
 
 def test_filter_syntax(session):

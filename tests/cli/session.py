@@ -42,11 +42,12 @@ class Session:
         return recording.calls(self.calltap, self.directory)
 
     def discarded(self):
-        """Discarded events by reason."""
+        """Discarded events by reason, without the reasons that never applied."""
         total = {}
         for process in recording.ask(self.calltap, "info", self.directory)["processes"]:
             for reason, count in process["discarded"].items():
-                total[reason] = total.get(reason, 0) + count
+                if count:
+                    total[reason] = total.get(reason, 0) + count
         return total
 
     def events(self):

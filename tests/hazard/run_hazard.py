@@ -112,7 +112,7 @@ def check_recording(arguments, directory, counted):
         problems.append(f"{discarded} events were discarded")
     problems += check_events(directory, reported, arguments.exits)
     if arguments.babeltrace:
-        other = subprocess.run([arguments.babeltrace, str(directory)], capture_output=True, text=True, check=False)
+        other = subprocess.run([arguments.babeltrace, arguments.calltap, str(directory)], capture_output=True, text=True, check=False)
         if other.returncode != 0:
             problems.append(f"babeltrace2 disagrees: {other.stdout}{other.stderr}")
     return problems

@@ -9,19 +9,11 @@ import sys
 import tempfile
 
 import call_counts
+import recorded_process
 import recording
 import trace_events
 
 WANTED_CALLS = 20000
-
-
-def target_of(tool):
-    """The process that calltap record started."""
-    children = pathlib.Path(f"/proc/{tool}/task/{tool}/children").read_text().split()
-    for child in children:
-        if os.readlink(f"/proc/{child}/exe").endswith("/killed"):
-            return int(child)
-    raise RuntimeError(f"no target among the children {children}")
 
 
 def kill_in_mid_run(arguments, directory, counts_file):
@@ -31,7 +23,7 @@ def kill_in_mid_run(arguments, directory, counts_file):
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as tool:
         for line in tool.stdout:
             if int(line) >= WANTED_CALLS:
-                os.kill(target_of(tool.pid), signal.SIGKILL)
+                os.kill(recorded_process.wait_for_target(tool.pid, "killed"), signal.SIGKILL)
                 break
         rest = tool.stdout.read().split()
     acknowledged = int(rest[-1]) if rest else int(line)
@@ -59,7 +51,7 @@ def check(arguments, scratch):
     for process in trace_events.process_directories(directory):
         if trace_events.read_process(process).events == 0:
             problems.append(f"{process.name}: no events")
-    other = subprocess.run([arguments.babeltrace, str(directory)], capture_output=True, text=True, check=False)
+    other = subprocess.run([arguments.babeltrace, arguments.calltap, str(directory)], capture_output=True, text=True, check=False)
     if other.returncode != 0:
         problems.append(f"babeltrace2 disagrees: {other.stdout}{other.stderr}")
     return problems

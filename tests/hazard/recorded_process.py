@@ -1,0 +1,26 @@
+"""The process that `calltap record` runs."""
+import os
+import pathlib
+import time
+
+PATIENCE_SECONDS = 20
+
+
+def find_target(tool, name):
+    """The child of the tool that runs the program of this name, or None."""
+    for child in pathlib.Path(f"/proc/{tool}/task/{tool}/children").read_text().split():
+        try:
+            if os.path.basename(os.readlink(f"/proc/{child}/exe")) == name:
+                return int(child)
+        except OSError:
+            continue  # it has just ended
+    return None
+
+
+def wait_for_target(tool, name):
+    for _ in range(PATIENCE_SECONDS * 20):
+        target = find_target(tool, name)
+        if target is not None:
+            return target
+        time.sleep(0.05)
+    raise RuntimeError(f"calltap record did not start {name}")
