@@ -24,7 +24,7 @@ std::atomic<std::uint32_t> readers{0};
 struct sigaction previous = {};
 
 const TrapPoke* find_poke(std::uint64_t address) {
-  const TrapPoke* first = batch.load(std::memory_order_acquire);
+  const TrapPoke* first = batch.load(std::memory_order_seq_cst);
   std::size_t low = 0;
   for (std::size_t high = first == nullptr ? 0 : batch_size.load(std::memory_order_relaxed); low < high;) {
     const std::size_t middle = (low + high) / 2;
@@ -52,6 +52,16 @@ void chain(int signal, siginfo_t* info, void* context) {
   }
 }
 
+/// The thread met an INT3 of a batch that was over before it got here: the instruction is there now, to be
+/// executed.
+bool is_late(const siginfo_t& info, std::uint64_t address) {
+  constexpr int kFromInt3 = 0x80;  // SI_KERNEL; a signal that somebody sent and a single step have others
+  constexpr std::uint8_t kInt3InTwoBytes =
+      0x03;  // CD 03, the program's own; no form of a site starts with it
+  const std::uint8_t now = *reinterpret_cast<const volatile std::uint8_t*>(address);
+  return info.si_code == kFromInt3 && now != isa::x86_64::kInt3 && now != kInt3InTwoBytes;
+}
+
 void handle_trap(int signal, siginfo_t* info, void* context) {
   auto& instruction = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
   readers.fetch_add(1, std::memory_order_seq_cst);
@@ -60,29 +70,37 @@ void handle_trap(int signal, siginfo_t* info, void* context) {
   readers.fetch_sub(1, std::memory_order_release);
   if (resume != 0) {
     instruction = static_cast<greg_t>(resume);
+  } else if (is_late(*info, static_cast<std::uint64_t>(instruction) - 1)) {
+    instruction -= 1;
   } else {
     chain(signal, info, context);
   }
 }
 
-/// The handler is in place and the batch visible for the life of the object.
+bool is_ours(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == handle_trap;
+}
+
+/// The batch is visible to the handler for the life of the object. The handler stays: a thread may have met
+/// one of the last INT3s and get its signal at any later time.
 class TrapHandler {
  public:
   explicit TrapHandler(std::span<const TrapPoke> pokes) {
     batch_size.store(pokes.size(), std::memory_order_relaxed);
     batch.store(pokes.data(), std::memory_order_release);
     struct sigaction action = {};
+    ::sigaction(SIGTRAP, nullptr, &action);
+    if (is_ours(action)) return;
+    previous = action;
+    action = {};
     action.sa_sigaction = handle_trap;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-    ::sigaction(SIGTRAP, &action, &previous);
+    ::sigaction(SIGTRAP, &action, nullptr);
   }
   ~TrapHandler() {
-    // No INT3 of ours is left in any core's pipeline (step 6), but a handler may still be on its way.
-    while (readers.load(std::memory_order_acquire) != 0) isa::native::system_call(SYS_sched_yield);
-    struct sigaction now = {};
-    ::sigaction(SIGTRAP, nullptr, &now);
-    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == handle_trap) ::sigaction(SIGTRAP, &previous, nullptr);
-    batch.store(nullptr, std::memory_order_release);
+    // Whoever starts to look from here on finds no batch; who has found it is waited for.
+    batch.store(nullptr, std::memory_order_seq_cst);
+    while (readers.load(std::memory_order_seq_cst) != 0) isa::native::system_call(SYS_sched_yield);
   }
   TrapHandler(const TrapHandler&) = delete;
   TrapHandler& operator=(const TrapHandler&) = delete;
