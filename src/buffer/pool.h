@@ -7,8 +7,8 @@
 
 namespace calltap::buffer {
 
-/// A view of the mapped memory, after the tool has filled in Control. Copyable; all functions are safe from any thread
-/// and signal-safe, and make no system call except where they say so.
+/// A view of the mapped memory, after the tool has filled in Control. Copyable; all functions are safe from
+/// any thread and signal-safe, and make no system call except where they say so.
 class Pool {
  public:
   Pool() = default;
@@ -42,7 +42,8 @@ class Pool {
 
  private:
   [[nodiscard]] std::atomic<std::uint32_t>& queue(std::uint32_t ticket) const {
-    return reinterpret_cast<std::atomic<std::uint32_t>*>(base_ + kQueueOffset)[ticket % control().packet_count];
+    return reinterpret_cast<std::atomic<std::uint32_t>*>(base_ +
+                                                         kQueueOffset)[ticket % control().packet_count];
   }
 
   std::uint8_t* base_ = nullptr;

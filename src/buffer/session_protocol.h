@@ -1,5 +1,5 @@
-// What a target and the recording tool say to each other: fixed messages over a SOCK_SEQPACKET Unix socket with an
-// abstract name, which the tool passes in the environment. Both sides check the other's credentials.
+// What a target and the recording tool say to each other: fixed messages over a SOCK_SEQPACKET Unix socket
+// with an abstract name, which the tool passes in the environment. Both sides check the other's credentials.
 //
 //   target                           tool
 //   Hello  (a process image starts, or a child after fork)  ->
@@ -7,8 +7,8 @@
 //   Module (one for each module with sites)                 ->
 //   Ready  (the program is about to run)                    ->
 //
-// The connection is closed after that; a module loaded later comes over a new one, with Hello{kModules} first and no
-// answer. A message is as long as its struct, plus text where it says so.
+// The connection is closed after that; a module loaded later comes over a new one, with Hello{kModules} first
+// and no answer. A message is as long as its struct, plus text where it says so.
 #pragma once
 
 #include <cstddef>

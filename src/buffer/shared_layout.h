@@ -1,7 +1,8 @@
-// The memory that a target and the tool share: packets, who owns them, and what was lost. This header is the whole
-// contract; kVersion changes with it.
+// The memory that a target and the tool share: packets, who owns them, and what was lost. This header is the
+// whole contract; kVersion changes with it.
 //
-// The tool makes one memfd per process, sealed against shrinking and growing, and passes it over the session's socket.
+// The tool makes one memfd per process, sealed against shrinking and growing, and passes it over the
+// session's socket.
 //
 //   0                   Control
 //   kThreadSlotsOffset  ThreadSlot[kMaxThreads]
@@ -10,9 +11,9 @@
 //   packets_offset      packets, kPacketBytes each
 //
 // Life of a packet:   free --writer claims--> writing --writer queues--> full --tool wrote it--> free
-// Only the writer moves a packet out of `free` and `writing`, only the tool out of `full` (flight mode: the writer too).
-// Everything here is written by the target and therefore untrusted input to the tool: indices are checked, values
-// are read once.
+// Only the writer moves a packet out of `free` and `writing`, only the tool out of `full` (flight mode: the
+// writer too). Everything here is written by the target and therefore untrusted input to the tool: indices
+// are checked, values are read once.
 #pragma once
 
 #include <atomic>
@@ -34,9 +35,9 @@ enum class PacketState : std::uint32_t { kFree, kWriting, kFull };
 
 struct PacketDescriptor {
   std::atomic<std::uint32_t> state;
-  std::uint32_t thread_slot;     // valid while not free
-  std::uint32_t incarnation;     // of the thread slot
-  std::uint32_t content_bytes;   // valid while full
+  std::uint32_t thread_slot;    // valid while not free
+  std::uint32_t incarnation;    // of the thread slot
+  std::uint32_t content_bytes;  // valid while full
 };
 static_assert(sizeof(PacketDescriptor) == 16);
 
@@ -46,10 +47,10 @@ struct alignas(128) ThreadSlot {
   std::atomic<std::uint32_t> incarnation;  // which use of this slot
   std::atomic<std::uint32_t> ended;        // 1: the thread is gone, the tool may collect the slot
   std::uint32_t reserved;
-  std::uint64_t first_time;                                   // ticks at registration
-  std::uint64_t discarded[event::kDiscardReasons];            // of this incarnation, written by the thread alone
-  std::uint64_t packet_sequence;                              // next packet's number
-  char name[16];                                              // comm at registration
+  std::uint64_t first_time;                         // ticks at registration
+  std::uint64_t discarded[event::kDiscardReasons];  // of this incarnation, written by the thread alone
+  std::uint64_t packet_sequence;                    // next packet's number
+  char name[16];                                    // comm at registration
 };
 static_assert(sizeof(ThreadSlot) == 128);
 
@@ -65,17 +66,18 @@ struct alignas(64) Control {
 
   // Written by the tool.
   alignas(64) std::atomic<std::uint32_t> free_sequence;  // futex: bumped when packets were freed
-  std::atomic<std::uint32_t> stopped;       // discard reason + 1 once recording has ended (size limit, write error)
-  std::atomic<std::uint64_t> heartbeat;     // bumped at least every 100 ms while the tool lives
+  std::atomic<std::uint32_t>
+      stopped;  // discard reason + 1 once recording has ended (size limit, write error)
+  std::atomic<std::uint64_t> heartbeat;  // bumped at least every 100 ms while the tool lives
 
   // Written by the target.
-  alignas(64) std::atomic<std::uint32_t> queue_tail;   // tickets given out
-  alignas(64) std::atomic<std::uint32_t> full_sequence;  // futex: bumped when a packet was queued
-  std::atomic<std::uint32_t> tool_sleeps;              // the tool asks to be woken
-  std::atomic<std::uint32_t> waiters;                  // threads asleep on free_sequence
-  std::atomic<std::uint32_t> slots_used;               // no thread slot from here on was ever used
+  alignas(64) std::atomic<std::uint32_t> queue_tail;          // tickets given out
+  alignas(64) std::atomic<std::uint32_t> full_sequence;       // futex: bumped when a packet was queued
+  std::atomic<std::uint32_t> tool_sleeps;                     // the tool asks to be woken
+  std::atomic<std::uint32_t> waiters;                         // threads asleep on free_sequence
+  std::atomic<std::uint32_t> slots_used;                      // no thread slot from here on was ever used
   alignas(64) std::atomic<std::uint64_t> slotless_discarded;  // events of threads that found no slot
-  std::atomic<std::uint64_t> frameless_calls;          // calls that ran unhooked for lack of a call frame
+  std::atomic<std::uint64_t> frameless_calls;  // calls that ran unhooked for lack of a call frame
 
   // Free packets, one bit each: set = free.
   alignas(64) std::atomic<std::uint64_t> free_bits[kMaxPackets / 64];

@@ -25,13 +25,15 @@ bool is_recording(const fs::path& directory) {
   return fs::exists(directory / ".calltap" / "session.json", error);
 }
 
-/// Makes an empty directory; a recording that is in the way becomes DIR.old. Throws SourceError rather than touch
-/// anything that is not a recording.
+/// Makes an empty directory; a recording that is in the way becomes DIR.old. Throws SourceError rather than
+/// touch anything that is not a recording.
 void make_directory(const fs::path& directory) {
   std::error_code error;
-  if (fs::exists(directory, error) && !(fs::is_directory(directory, error) && fs::is_empty(directory, error))) {
+  if (fs::exists(directory, error) &&
+      !(fs::is_directory(directory, error) && fs::is_empty(directory, error))) {
     if (!is_recording(directory)) {
-      throw SourceError(fmt::format("{}: exists and is not a recording; choose another -o", directory.string()));
+      throw SourceError(
+          fmt::format("{}: exists and is not a recording; choose another -o", directory.string()));
     }
     fs::path old = directory;
     if (!old.has_filename()) old = old.parent_path();
@@ -125,9 +127,10 @@ void add_record(CLI::App& app, int& status) {
                                                                {"discard", buffer::OnFull::kDiscard},
                                                                {"flight", buffer::OnFull::kFlight}};
   command
-      ->add_option("--on-full", options->buffers.on_full,
-                   "when events come faster than they can be written: wait, discard new ones (counted), or flight: "
-                   "keep only the newest")
+      ->add_option(
+          "--on-full", options->buffers.on_full,
+          "when events come faster than they can be written: wait, discard new ones (counted), or flight: "
+          "keep only the newest")
       ->transform(CLI::CheckedTransformer(kModes, CLI::ignore_case))
       ->type_name("wait|discard|flight")
       ->default_str("wait");

@@ -38,7 +38,8 @@ bool read_functions(const std::string& file_path, const std::string& build_id, s
 
 }  // namespace
 
-std::shared_ptr<const trace::ModuleFunctions> ModuleFunctionCache::find(std::int64_t pid, const std::string& path,
+std::shared_ptr<const trace::ModuleFunctions> ModuleFunctionCache::find(std::int64_t pid,
+                                                                        const std::string& path,
                                                                         const std::string& build_id,
                                                                         std::uint32_t site_count) {
   auto& known = known_[{path, build_id}];

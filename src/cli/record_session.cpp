@@ -30,7 +30,9 @@ namespace {
 
 constexpr int kPollMs = 200;
 
-[[noreturn]] void throw_errno(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+[[noreturn]] void throw_errno(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -138,7 +140,8 @@ void RecordSession::poll_once() {
   std::vector<pollfd> watched = {{listener_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
   for (const Client& client : clients_) watched.push_back({client.socket.get(), POLLIN, 0});
   for (const Process& process : processes_) watched.push_back({process.pidfd.get(), POLLIN, 0});
-  if (::poll(watched.data(), watched.size(), kPollMs) < 0 && errno != EINTR) throw_errno("cannot wait for events");
+  if (::poll(watched.data(), watched.size(), kPollMs) < 0 && errno != EINTR)
+    throw_errno("cannot wait for events");
   if (watched[1].revents != 0) handle_signal();
   std::size_t at = 2;
   for (auto client = clients_.begin(); client != clients_.end(); ++at) {
@@ -154,8 +157,9 @@ void RecordSession::poll_once() {
     if (here->recording->pid() == child_) {
       if (!child_ended_ && ::waitpid(child_, &child_status_, WNOHANG) == child_) child_ended_ = true;
       if (!child_ended_) continue;
-      end = WIFSIGNALED(child_status_) ? trace::ProcessEnd{trace::EndKind::kSignalled, WTERMSIG(child_status_)}
-                                       : trace::ProcessEnd{trace::EndKind::kExited, WEXITSTATUS(child_status_)};
+      end = WIFSIGNALED(child_status_)
+                ? trace::ProcessEnd{trace::EndKind::kSignalled, WTERMSIG(child_status_)}
+                : trace::ProcessEnd{trace::EndKind::kExited, WEXITSTATUS(child_status_)};
     }
     end_process(here, end);
   }
@@ -269,8 +273,8 @@ trace::ProcessRecording* RecordSession::start_process(std::int64_t pid) {
     totals_.write_error.compare_exchange_strong(none, error.value());
     directory = directory_ / fmt::format("{}-{}", description.name, pid);
   }
-  process.recording = std::make_unique<trace::ProcessRecording>(directory, std::move(description), options_.buffers,
-                                                                clock_, totals_);
+  process.recording = std::make_unique<trace::ProcessRecording>(directory, std::move(description),
+                                                                options_.buffers, clock_, totals_);
   ++started_;
   processes_.push_back(std::move(process));
   return processes_.back().recording.get();
@@ -314,7 +318,8 @@ void RecordSession::add_module(Client& client, const std::uint8_t* message, std:
   place.site_count = m.site_count;
   place.patched_count = m.patched_count;
   place.unpatchable_count = m.refused_count;
-  client.recording->add_module(functions_.find(client.pid, place.path, place.build_id, place.site_count), place);
+  client.recording->add_module(functions_.find(client.pid, place.path, place.build_id, place.site_count),
+                               place);
 }
 
 void RecordSession::end_process(std::list<Process>::iterator process, trace::ProcessEnd end) {
@@ -335,11 +340,11 @@ void RecordSession::handle_signal() {
   signalfd_siginfo info = {};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGCHLD) {
-      const bool recorded = std::any_of(processes_.begin(), processes_.end(), [this](const Process& p) {
-        return p.recording->pid() == child_;
-      });
+      const bool recorded = std::any_of(processes_.begin(), processes_.end(),
+                                        [this](const Process& p) { return p.recording->pid() == child_; });
       // A recorded child is waited for when its pidfd says so, after its last messages.
-      if (!recorded && !child_ended_ && ::waitpid(child_, &child_status_, WNOHANG) == child_) child_ended_ = true;
+      if (!recorded && !child_ended_ && ::waitpid(child_, &child_status_, WNOHANG) == child_)
+        child_ended_ = true;
       continue;
     }
     // From a terminal, the target has got it as well; sent to us alone, it is meant for the target.
@@ -347,8 +352,9 @@ void RecordSession::handle_signal() {
     if (!from_terminal && !child_ended_) ::kill(child_, static_cast<int>(info.ssi_signo));
     if (++interrupts_ == 2 || child_ended_) {
       stopped_ = true;
-      fmt::print(stderr, "calltap: stopping; {}\n",
-                 child_ended_ ? "children of the program run on unrecorded" : "the program runs on unrecorded");
+      fmt::print(
+          stderr, "calltap: stopping; {}\n",
+          child_ended_ ? "children of the program run on unrecorded" : "the program runs on unrecorded");
     } else if (::isatty(STDERR_FILENO) != 0) {
       fmt::print(stderr, "\ncalltap: waiting for the program to end; once more to stop recording now\n");
     }
@@ -368,15 +374,16 @@ void RecordSession::show_progress() {
   }
   if (const int error = totals_.write_error.load(); error != 0 && !warned_write_) {
     warned_write_ = true;
-    fail(fmt::format("cannot write to {}: {}; the program runs on, what is lost is counted", directory_.string(),
-                     std::strerror(error))
+    fail(fmt::format("cannot write to {}: {}; the program runs on, what is lost is counted",
+                     directory_.string(), std::strerror(error))
              .c_str());
   }
   if (::isatty(STDERR_FILENO) == 0 || processes_.empty()) return;
   progress_shown_ = true;
   fmt::print(stderr, "\r\033[Kcalltap: {:.1f} M events, {:.1f} MB, {} process{}",
-             static_cast<double>(totals_.events.load()) / 1e6, static_cast<double>(totals_.bytes.load()) / 1e6,
-             processes_.size(), processes_.size() == 1 ? "" : "es");
+             static_cast<double>(totals_.events.load()) / 1e6,
+             static_cast<double>(totals_.bytes.load()) / 1e6, processes_.size(),
+             processes_.size() == 1 ? "" : "es");
   std::fflush(stderr);
 }
 

@@ -43,8 +43,8 @@ class RecordSession {
   /// Value of buffer::kSessionVariable for the target.
   [[nodiscard]] const std::string& name() const { return name_; }
 
-  /// Serves targets until every recorded process has ended and `child` has been waited for, or until stop(). Returns
-  /// the child's wait status.
+  /// Serves targets until every recorded process has ended and `child` has been waited for, or until stop().
+  /// Returns the child's wait status.
   int run(pid_t child);
 
   [[nodiscard]] bool recorded_anything() const { return started_ != 0; }

@@ -29,7 +29,8 @@ bool is_executable_file(const std::string& path) {
 bool is_script(const std::string& path) {
   char start[2] = {};
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool script = fd >= 0 && ::read(fd, start, sizeof start) == sizeof start && start[0] == '#' && start[1] == '!';
+  const bool script =
+      fd >= 0 && ::read(fd, start, sizeof start) == sizeof start && start[0] == '#' && start[1] == '!';
   if (fd >= 0) ::close(fd);
   return script;
 }
@@ -56,7 +57,8 @@ void check_sites(const std::string& path, const RecordOptions& options) {
                       "; if only programs or modules that it loads later have some, use --force");
   }
   const filter::Filter filter = make_filter(options.functions, options.excluded);
-  const bool any = std::any_of(rows.begin(), rows.end(), [&](const SiteRow& row) { return filter.selects(name_of(row)); });
+  const bool any =
+      std::any_of(rows.begin(), rows.end(), [&](const SiteRow& row) { return filter.selects(name_of(row)); });
   if (!any) throw SourceError(describe_no_match(filter, rows));
 }
 
@@ -79,7 +81,8 @@ std::string find_command(const std::string& word) {
   std::error_code error;
   if (word.find('/') != std::string::npos) {
     if (!fs::exists(word, error)) throw SourceError(fmt::format("{}: no such program", word));
-    if (fs::is_directory(word, error)) throw SourceError(fmt::format("{}: is a directory, not a program", word));
+    if (fs::is_directory(word, error))
+      throw SourceError(fmt::format("{}: is a directory, not a program", word));
     if (!is_executable_file(word)) throw SourceError(fmt::format("{}: not executable", word));
     return word;
   }
@@ -90,7 +93,8 @@ std::string find_command(const std::string& word) {
     if (is_executable_file(candidate)) return candidate;
   }
   if (is_executable_file(word)) {
-    throw SourceError(fmt::format("{}: no such program in $PATH; for the one in this directory write ./{}", word, word));
+    throw SourceError(
+        fmt::format("{}: no such program in $PATH; for the one in this directory write ./{}", word, word));
   }
   throw SourceError(fmt::format("{}: no such program in $PATH", word));
 }
@@ -99,20 +103,21 @@ void check_target(const std::string& path, const RecordOptions& options) {
   make_filter(options.functions, options.excluded);  // reports syntax errors, also with --force
   if (is_script(path)) {
     if (options.force) return;
-    throw SourceError(
-        fmt::format("{}: a script, not an ELF file; record the program that it runs, or use --force to record "
-                    "the programs that it starts",
-                    path));
+    throw SourceError(fmt::format(
+        "{}: a script, not an ELF file; record the program that it runs, or use --force to record "
+        "the programs that it starts",
+        path));
   }
   const auto file = site::ElfFile::open(path.c_str());
   if (!file) throw SourceError(fmt::format("{}: {}", path, base::text(file.error().code)));
   if (file->interpreter().empty()) {
-    throw SourceError(
-        fmt::format("{}: statically linked, so the runtime cannot be loaded into it; link it dynamically", path));
+    throw SourceError(fmt::format(
+        "{}: statically linked, so the runtime cannot be loaded into it; link it dynamically", path));
   }
   if (gains_privileges(path)) {
     throw SourceError(fmt::format(
-        "{}: set-user-id or set-group-id, so the loader would ignore the runtime; run calltap as that user", path));
+        "{}: set-user-id or set-group-id, so the loader would ignore the runtime; run calltap as that user",
+        path));
   }
   if (!options.force) check_sites(path, options);
 }
@@ -130,15 +135,18 @@ std::string find_runtime() {
     }
     return candidate.string();
   }
-  throw SourceError(fmt::format("libcalltap.so is not in ../lib or ../{} beside this program", CALLTAP_LIBDIR));
+  throw SourceError(
+      fmt::format("libcalltap.so is not in ../lib or ../{} beside this program", CALLTAP_LIBDIR));
 }
 
 pid_t start_target(const std::string& path, const RecordOptions& options, const std::string& runtime,
                    const std::string& session) {
   int report[2];
-  if (::pipe2(report, O_CLOEXEC) != 0) throw SourceError(fmt::format("cannot start: {}", std::strerror(errno)));
+  if (::pipe2(report, O_CLOEXEC) != 0)
+    throw SourceError(fmt::format("cannot start: {}", std::strerror(errno)));
   const char* preloaded = std::getenv("LD_PRELOAD");
-  const std::string preload = preloaded == nullptr || *preloaded == '\0' ? runtime : runtime + ":" + preloaded;
+  const std::string preload =
+      preloaded == nullptr || *preloaded == '\0' ? runtime : runtime + ":" + preloaded;
   const pid_t child = ::fork();
   if (child == 0) {
     ::setenv("LD_PRELOAD", preload.c_str(), 1);

@@ -12,14 +12,15 @@ namespace calltap::cli {
 /// The file that the command would run, found as execvp finds it. Throws SourceError: no such program.
 std::string find_command(const std::string& word);
 
-/// Throws SourceError, with what to do, where recording cannot work: not an ELF file, static, privileged, no function
-/// can be hooked, a filter matches nothing. The last two only without --force.
+/// Throws SourceError, with what to do, where recording cannot work: not an ELF file, static, privileged, no
+/// function can be hooked, a filter matches nothing. The last two only without --force.
 void check_target(const std::string& path, const RecordOptions& options);
 
 /// libcalltap.so beside this program (build tree or installation). Throws SourceError.
 std::string find_runtime();
 
-/// Starts the command with the runtime preloaded into it and its children. Throws SourceError if it cannot be executed.
+/// Starts the command with the runtime preloaded into it and its children. Throws SourceError if it cannot be
+/// executed.
 pid_t start_target(const std::string& path, const RecordOptions& options, const std::string& runtime,
                    const std::string& session);
 

@@ -19,7 +19,8 @@ namespace {
 
 filter::FunctionName name_of(const SiteRow& row) { return {row.module, row.symbol, row.function}; }
 
-filter::Filter make_filter(const std::vector<std::string>& functions, const std::vector<std::string>& excluded) {
+filter::Filter make_filter(const std::vector<std::string>& functions,
+                           const std::vector<std::string>& excluded) {
   filter::Filter filter;
   for (const std::string& pattern : functions) {
     if (auto added = filter.add(pattern); !added) throw_syntax_error(pattern, added.error());

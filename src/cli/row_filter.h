@@ -12,8 +12,10 @@ namespace calltap::cli {
 
 filter::FunctionName name_of(const SiteRow& row);
 
-/// The filter of -F and -N options, which must outlive it. Throws SourceError with a mark under what is wrong.
-filter::Filter make_filter(const std::vector<std::string>& functions, const std::vector<std::string>& excluded);
+/// The filter of -F and -N options, which must outlive it. Throws SourceError with a mark under what is
+/// wrong.
+filter::Filter make_filter(const std::vector<std::string>& functions,
+                           const std::vector<std::string>& excluded);
 
 /// For a filter that selects none of the rows: which pattern is to blame, and what may have been meant.
 std::string describe_no_match(const filter::Filter& filter, std::span<const SiteRow> rows);

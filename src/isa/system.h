@@ -1,4 +1,5 @@
-// The few system calls that code inside a hooked call may make, without libc (see isa/x86_64/syscall.h for why).
+// The few system calls that code inside a hooked call may make, without libc (see isa/x86_64/syscall.h for
+// why).
 #pragma once
 
 #include <linux/futex.h>
@@ -21,7 +22,7 @@ class SignalsBlocked {
   SignalsBlocked() {
     const std::uint64_t all = ~std::uint64_t{0};
     native::system_call(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, reinterpret_cast<long>(&all),
-                             reinterpret_cast<long>(&old_), sizeof old_);
+                        reinterpret_cast<long>(&old_), sizeof old_);
   }
   ~SignalsBlocked() {
     native::system_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&old_), 0, sizeof old_);
@@ -36,8 +37,12 @@ class SignalsBlocked {
 /// Anonymous private memory, or null. Signal-safe.
 inline void* map_memory(std::size_t bytes, int extra_flags = 0) {
   const long result = native::system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                                               MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
+                                          MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
   return is_error(result) ? nullptr : reinterpret_cast<void*>(result);
+}
+
+inline void unmap_memory(void* memory, std::size_t bytes) {
+  native::system_call(SYS_munmap, reinterpret_cast<long>(memory), static_cast<long>(bytes));
 }
 
 inline long current_tid() { return native::system_call(SYS_gettid); }
@@ -48,12 +53,12 @@ inline long futex_wait(const void* word, std::uint32_t expected, std::uint64_t t
   const timespec timeout = {static_cast<std::time_t>(timeout_ns / 1000000000),
                             static_cast<long>(timeout_ns % 1000000000)};
   return native::system_call(SYS_futex, reinterpret_cast<long>(word),
-                                  FUTEX_WAIT | (shared ? 0 : FUTEX_PRIVATE_FLAG), static_cast<long>(expected),
-                                  reinterpret_cast<long>(&timeout));
+                             FUTEX_WAIT | (shared ? 0 : FUTEX_PRIVATE_FLAG), static_cast<long>(expected),
+                             reinterpret_cast<long>(&timeout));
 }
 inline void futex_wake(const void* word, int count, bool shared) {
-  native::system_call(SYS_futex, reinterpret_cast<long>(word),
-                           FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), count);
+  native::system_call(SYS_futex, reinterpret_cast<long>(word), FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG),
+                      count);
 }
 
 }  // namespace calltap::isa

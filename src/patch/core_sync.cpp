@@ -7,15 +7,17 @@
 namespace calltap::patch {
 
 base::Result<void> register_core_sync() {
-  const long result = isa::native::system_call(
-      SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
-  if (isa::is_error(result)) return base::Error(base::ErrorCode::kCoreSyncUnavailable, static_cast<int>(-result));
+  const long result =
+      isa::native::system_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
+  if (isa::is_error(result))
+    return base::Error(base::ErrorCode::kCoreSyncUnavailable, static_cast<int>(-result));
   return {};
 }
 
 base::Result<void> synchronise_cores() {
   const long result = isa::native::system_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
-  if (isa::is_error(result)) return base::Error(base::ErrorCode::kCoreSyncUnavailable, static_cast<int>(-result));
+  if (isa::is_error(result))
+    return base::Error(base::ErrorCode::kCoreSyncUnavailable, static_cast<int>(-result));
   return {};
 }
 

@@ -25,7 +25,8 @@ class ProcFile {
   [[nodiscard]] long fd() const { return fd_; }
   /// Bytes read, 0 at the end, negative on error.
   long read(std::span<char> out) const {
-    return native::system_call(SYS_read, fd_, reinterpret_cast<long>(out.data()), static_cast<long>(out.size()));
+    return native::system_call(SYS_read, fd_, reinterpret_cast<long>(out.data()),
+                               static_cast<long>(out.size()));
   }
 
  private:
@@ -66,7 +67,8 @@ bool for_each_thread(Visit visit) {
   if (!tasks.is_open()) return false;
   alignas(8) char buffer[2048];
   for (;;) {
-    const long n = native::system_call(SYS_getdents64, tasks.fd(), reinterpret_cast<long>(buffer), sizeof buffer);
+    const long n =
+        native::system_call(SYS_getdents64, tasks.fd(), reinterpret_cast<long>(buffer), sizeof buffer);
     if (n <= 0) return n == 0;
     for (long at = 0; at < n;) {
       const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
@@ -86,7 +88,7 @@ bool read_status_mask(const char* tid, const char* key, std::uint64_t& value) {
   const ProcFile status(path);
   char text[4096];
   long size = 0;
-  for (long n = 1; n > 0 && size < static_cast<long>(sizeof text); size += n > 0 ? n : 0) {
+  for (long n = 1; n > 0 && size<static_cast<long>(sizeof text); size += n> 0 ? n : 0) {
     n = status.read(std::span(text + size, sizeof text - static_cast<std::size_t>(size)));
   }
   for (long i = 0; i < size; ++i) {

@@ -7,8 +7,8 @@
 
 namespace calltap::patch {
 
-/// Used address ranges in ascending order, neighbours merged. Errors: kFileRead, kOutOfMemory. Any thread; system
-/// calls only.
+/// Used address ranges in ascending order, neighbours merged. Errors: kFileRead, kOutOfMemory. Any thread;
+/// system calls only.
 base::Result<base::Array<plan::Range>> read_memory_map();
 
 /// Adds a range in its place. False when memory is exhausted.

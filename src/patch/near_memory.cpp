@@ -40,7 +40,8 @@ Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Ar
       SYS_mmap, static_cast<long>(address), static_cast<long>(size), PROT_READ | PROT_WRITE,
       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
   if (isa::is_error(result)) return Error(ErrorCode::kNoRoomInReach, static_cast<int>(-result), address);
-  if (static_cast<std::uint64_t>(result) != address) {  // a kernel that does not know the flag took it as a hint
+  if (static_cast<std::uint64_t>(result) !=
+      address) {  // a kernel that does not know the flag took it as a hint
     isa::native::system_call(SYS_munmap, result, static_cast<long>(size));
     return Error(ErrorCode::kNoRoomInReach, 0, address);
   }
@@ -72,8 +73,8 @@ Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, base::Arr
 }
 
 Result<void> make_executable(std::uint64_t address, std::uint64_t size) {
-  const long result = isa::native::system_call(SYS_mprotect, static_cast<long>(address), static_cast<long>(size),
-                                               PROT_READ | PROT_EXEC);
+  const long result = isa::native::system_call(SYS_mprotect, static_cast<long>(address),
+                                               static_cast<long>(size), PROT_READ | PROT_EXEC);
   if (isa::is_error(result)) return Error(ErrorCode::kMemoryProtect, static_cast<int>(-result), address);
   return {};
 }

@@ -9,15 +9,16 @@
 
 namespace calltap::patch {
 
-/// Maps `size` bytes (a multiple of the page size), readable and writable, as near to `around` as it finds room, and so
-/// that both ends of `around` reach all of it with a 32-bit displacement. `used` is the memory map, and gets the new range.
-/// Errors: kNoRoomInReach, kOutOfMemory.
+/// Maps `size` bytes (a multiple of the page size), readable and writable, as near to `around` as it finds
+/// room, and so that both ends of `around` reach all of it with a 32-bit displacement. `used` is the memory
+/// map, and gets the new range. Errors: kNoRoomInReach, kOutOfMemory.
 base::Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, base::Array<plan::Range>& used);
 
 /// The same at one address. Errors: kNoRoomInReach if it is taken, kOutOfMemory.
 base::Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Array<plan::Range>& used);
 
-/// Takes the write permission away and gives the right to execute: pages are never both. Errors: kMemoryProtect.
+/// Takes the write permission away and gives the right to execute: pages are never both. Errors:
+/// kMemoryProtect.
 base::Result<void> make_executable(std::uint64_t address, std::uint64_t size);
 
 }  // namespace calltap::patch

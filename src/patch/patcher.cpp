@@ -31,7 +31,9 @@ constexpr std::uint64_t page_up(std::uint64_t a) { return page_down(a + kPage - 
 
 std::atomic<std::uint32_t> text_lock{0};
 
-const std::uint8_t* memory_at(std::uint64_t address) { return reinterpret_cast<const std::uint8_t*>(address); }
+const std::uint8_t* memory_at(std::uint64_t address) {
+  return reinterpret_cast<const std::uint8_t*>(address);
+}
 
 /// A selected site on its way to a record.
 struct Job {
@@ -99,7 +101,8 @@ class Preparation {
   base::Array<ByteChange> changes_;
 };
 
-/// A debugger's breakpoint or another patcher may have been here: only what is as in the file is ours to change.
+/// A debugger's breakpoint or another patcher may have been here: only what is as in the file is ours to
+/// change.
 bool Preparation::is_pristine(const site::Site& site) const {
   const std::uint64_t size = static_cast<std::uint64_t>(site.unit - site.recorded) + site.entry_bytes;
   const base::LinkAddress begin = std::min(site.recorded, site.entry);
@@ -226,8 +229,8 @@ Result<void> Preparation::write_stubs() {
     }
     // The trap protocol puts the original bytes back: keep those behind the first.
     std::memcpy(&record.tail, memory_at(record.unit + 1), sizeof record.tail);
-    auto code = x86::stub(base::TargetAddress(at), base::TargetAddress(reinterpret_cast<std::uint64_t>(&record)),
-                          CT_RECORD_HANDLER);
+    auto code = x86::stub(base::TargetAddress(at),
+                          base::TargetAddress(reinterpret_cast<std::uint64_t>(&record)), CT_RECORD_HANDLER);
     if (!code) return code.error();
     std::memcpy(reinterpret_cast<void*>(at), code->data(), code->size());
   }
@@ -265,7 +268,8 @@ Result<void> Preparation::collect_text_changes() {
     const std::size_t unit_size = plan.convert ? 5 : plan.prepare_count == 0 ? 0 : 9;
     std::memcpy(unit_bytes, memory_at(unit), unit_size);
     if (plan.convert) std::memcpy(unit_bytes, kConverted, sizeof kConverted);
-    for (std::size_t k = 0; k < plan.prepare_count; ++k) unit_bytes[plan.prepare[k].offset] = plan.prepare[k].byte;
+    for (std::size_t k = 0; k < plan.prepare_count; ++k)
+      unit_bytes[plan.prepare[k].offset] = plan.prepare[k].byte;
     for (std::size_t k = 0; k < unit_size; ++k) {
       if (*memory_at(unit + k) != unit_bytes[k]) added = added && add_change(unit + k, unit_bytes[k]);
     }
@@ -282,7 +286,8 @@ Result<void> Preparation::collect_text_changes() {
 
 ModulePatch::~ModulePatch() {
   for (std::size_t i = 0; i < mapping_count_; ++i) {
-    native::system_call(SYS_munmap, static_cast<long>(mappings_[i].address), static_cast<long>(mappings_[i].size));
+    native::system_call(SYS_munmap, static_cast<long>(mappings_[i].address),
+                        static_cast<long>(mappings_[i].size));
   }
 }
 
@@ -300,8 +305,8 @@ void ModulePatch::add_mapping(std::uint64_t address, std::uint64_t size) {
 
 Patcher::Patcher() {
   const std::uint64_t all = ~std::uint64_t{0};
-  native::system_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&all), reinterpret_cast<long>(&old_signals_),
-                      sizeof old_signals_);
+  native::system_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&all),
+                      reinterpret_cast<long>(&old_signals_), sizeof old_signals_);
   const auto me = static_cast<std::uint32_t>(isa::current_tid());
   for (std::uint32_t unlocked = 0; !text_lock.compare_exchange_weak(unlocked, me, std::memory_order_acquire);
        unlocked = 0) {

@@ -2,7 +2,8 @@
 //
 //   site  --jmp-->  [pad | mirror]  --jmp-->  stub  --through SiteRecord::handler-->  trampoline
 //
-// Stubs and mirrors are written before anything jumps to them and never change. docs/patch-protocol.md argues each step.
+// Stubs and mirrors are written before anything jumps to them and never change. docs/patch-protocol.md argues
+// each step.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ namespace calltap::patch {
 
 enum class SiteState : std::uint8_t { kOff, kOn };
 
-/// Everything Calltap added to one loaded module. Move-only. Destroying it unmaps stubs, records and mirrors: only
-/// when no thread can be in the module any more, or all its sites were off since a quiescent moment.
+/// Everything Calltap added to one loaded module. Move-only. Destroying it unmaps stubs, records and mirrors:
+/// only when no thread can be in the module any more, or all its sites were off since a quiescent moment.
 class ModulePatch {
  public:
   ModulePatch() = default;
@@ -59,8 +60,8 @@ class ModulePatch {
 /// What to patch.
 struct Selection {
   const site::ElfFile* file = nullptr;
-  std::span<const site::Site> sites;         // all of the module
-  std::span<const std::uint32_t> selected;   // indices into `sites`, ascending
+  std::span<const site::Site> sites;        // all of the module
+  std::span<const std::uint32_t> selected;  // indices into `sites`, ascending
   std::uint64_t load_bias = 0;
   std::uint32_t first_function = 0;  // function number of sites[0]
   const void* handler = nullptr;     // SiteRecord::handler
@@ -71,8 +72,8 @@ struct Counts {
   std::uint32_t refused = 0;
 };
 
-/// Holds the text lock for its life: one patcher at a time in a process. Blocks the thread's signals meanwhile.
-/// Not for signal handlers or hooked calls.
+/// Holds the text lock for its life: one patcher at a time in a process. Blocks the thread's signals
+/// meanwhile. Not for signal handlers or hooked calls.
 class Patcher {
  public:
   Patcher();
@@ -80,15 +81,15 @@ class Patcher {
   Patcher(const Patcher&) = delete;
   Patcher& operator=(const Patcher&) = delete;
 
-  /// Plans the selected sites and makes what they need; all are off afterwards. Sites that cannot be done are left
-  /// alone and counted. Errors: kOutOfMemory, kNoRoomInReach, kTextUnwritable, kFileRead. On error nothing jumps
-  /// anywhere new and `module` is empty.
+  /// Plans the selected sites and makes what they need; all are off afterwards. Sites that cannot be done are
+  /// left alone and counted. Errors: kOutOfMemory, kNoRoomInReach, kTextUnwritable, kFileRead. On error
+  /// nothing jumps anywhere new and `module` is empty.
   base::Result<Counts> prepare(const Selection& selection, ModulePatch& module);
 
-  /// Switches records [begin, end) of the module on or off, in one batch: every page of code is written once, and
-  /// cores are synchronised a constant number of times. Records that are in the wanted state already are skipped.
-  /// Errors: as TextWriter::apply; kThreadBlocksTrap if a site needs the trap protocol now and a thread would not
-  /// survive it. Sites that were switched before the error stay switched.
+  /// Switches records [begin, end) of the module on or off, in one batch: every page of code is written once,
+  /// and cores are synchronised a constant number of times. Records that are in the wanted state already are
+  /// skipped. Errors: as TextWriter::apply; kThreadBlocksTrap if a site needs the trap protocol now and a
+  /// thread would not survive it. Sites that were switched before the error stay switched.
   base::Result<void> enable(ModulePatch& module, std::size_t begin, std::size_t end);
   base::Result<void> disable(ModulePatch& module, std::size_t begin, std::size_t end);
 

@@ -17,7 +17,8 @@ using base::Result;
 
 constexpr std::uint64_t kPage = 4096;
 
-/// Does a write through /proc/self/mem reach pages that are not writable here? Kernels can be told to refuse it.
+/// Does a write through /proc/self/mem reach pages that are not writable here? Kernels can be told to refuse
+/// it.
 bool can_write_through(long fd) {
   static const volatile std::uint8_t probe = 0x5a;  // read-only data of this library
   const std::uint8_t same = probe;
@@ -28,8 +29,8 @@ bool can_write_through(long fd) {
 }  // namespace
 
 TextWriter::TextWriter() {
-  const long fd = native::system_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/mem"),
-                                      O_RDWR | O_CLOEXEC);
+  const long fd =
+      native::system_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/mem"), O_RDWR | O_CLOEXEC);
   if (isa::is_error(fd)) return;
   if (can_write_through(fd)) {
     fd_ = static_cast<int>(fd);
@@ -51,8 +52,8 @@ Result<void> TextWriter::write(std::uint64_t address, std::span<const std::uint8
   }
   const std::uint64_t page = address & ~(kPage - 1);
   const long size = static_cast<long>((address + bytes.size() + kPage - 1 - page) & ~(kPage - 1));
-  const long result = native::system_call(SYS_mprotect, static_cast<long>(page), size,
-                                          PROT_READ | PROT_WRITE | PROT_EXEC);
+  const long result =
+      native::system_call(SYS_mprotect, static_cast<long>(page), size, PROT_READ | PROT_WRITE | PROT_EXEC);
   if (isa::is_error(result)) return Error(ErrorCode::kTextUnwritable, static_cast<int>(-result), address);
   // Byte by byte, and only bytes that differ: another thread may be executing here.
   auto* text = reinterpret_cast<volatile std::uint8_t*>(address);

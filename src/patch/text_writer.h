@@ -22,8 +22,8 @@ enum class WriteWay : std::uint8_t {
   kProtect,  // mprotect: the page is writable and executable for the moment of the write
 };
 
-/// Open for the duration of one patching operation: no descriptor stays behind in the program. One at a time in a
-/// process (the text lock of patch/patcher.h). Not signal-safe with respect to itself.
+/// Open for the duration of one patching operation: no descriptor stays behind in the program. One at a time
+/// in a process (the text lock of patch/patcher.h). Not signal-safe with respect to itself.
 class TextWriter {
  public:
   TextWriter();
@@ -33,10 +33,10 @@ class TextWriter {
 
   [[nodiscard]] WriteWay way() const { return fd_ >= 0 ? WriteWay::kProcMem : WriteWay::kProtect; }
 
-  /// Makes all changes, in ascending order of address, a page at a time. Bytes that are not listed keep their value:
-  /// they are rewritten with what they were, which no core can see. Nothing is written unless every byte is as
-  /// expected. Errors: kTextMismatch (address, expected and found byte), kTextUnwritable (address; what came before
-  /// it in the list has been written).
+  /// Makes all changes, in ascending order of address, a page at a time. Bytes that are not listed keep their
+  /// value: they are rewritten with what they were, which no core can see. Nothing is written unless every
+  /// byte is as expected. Errors: kTextMismatch (address, expected and found byte), kTextUnwritable (address;
+  /// what came before it in the list has been written).
   base::Result<void> apply(std::span<const ByteChange> sorted);
 
  private:

@@ -1,11 +1,8 @@
 // The int3 protocol: replace several bytes of an instruction while threads run through it.
 //
-//   1  INT3 over the first byte     -> every thread that comes now traps, and the handler gives it the new form
-//   2  synchronise cores
-//   3  the other bytes
-//   4  synchronise cores
-//   5  the first byte of the new form
-//   6  synchronise cores            -> no thread can trap here any more
+//   1  INT3 over the first byte     -> every thread that comes now traps, and the handler gives it the new
+//   form 2  synchronise cores 3  the other bytes 4  synchronise cores 5  the first byte of the new form 6
+//   synchronise cores            -> no thread can trap here any more
 #pragma once
 
 #include <cstdint>
@@ -25,10 +22,10 @@ struct TrapPoke {
   std::uint8_t after[5] = {};
 };
 
-/// Replaces all of them, sorted by address. A process with one thread is written at once. Otherwise a handler for
-/// SIGTRAP is in place while it lasts; a SIGTRAP that is not ours goes to the program's own. Call under the text lock.
-/// Errors: kThreadBlocksTrap (the kernel would kill a thread that hits an INT3 with SIGTRAP blocked), kTextMismatch,
-/// kTextUnwritable, kCoreSyncUnavailable.
+/// Replaces all of them, sorted by address. A process with one thread is written at once. Otherwise a handler
+/// for SIGTRAP is in place while it lasts; a SIGTRAP that is not ours goes to the program's own. Call under
+/// the text lock. Errors: kThreadBlocksTrap (the kernel would kill a thread that hits an INT3 with SIGTRAP
+/// blocked), kTextMismatch, kTextUnwritable, kCoreSyncUnavailable.
 base::Result<void> poke(TextWriter& writer, std::span<const TrapPoke> sorted);
 
 }  // namespace calltap::patch

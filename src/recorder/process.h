@@ -1,5 +1,5 @@
-// What the recorder knows of its process's recording. Zero-filled by the kernel in a forked child, which thereby knows
-// that it has to ask for a recording of its own.
+// What the recorder knows of its process's recording. Zero-filled by the kernel in a forked child, which
+// thereby knows that it has to ask for a recording of its own.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,9 @@ struct Process {
 /// The recording of the calling process. Valid after initialise().
 Process& process();
 
-/// Asks the tool for a recording for this process: fills `process().pool` and sets the mode. Implemented by runtime/.
-/// Called with signals blocked, by one thread at a time, possibly in a child right after fork: system calls only.
+/// Asks the tool for a recording for this process: fills `process().pool` and sets the mode. Implemented by
+/// runtime/. Called with signals blocked, by one thread at a time, possibly in a child right after fork:
+/// system calls only.
 void connect_process();
 
 /// Closes the thread's last packet and gives its slot back. Signals must be blocked.

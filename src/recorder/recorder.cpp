@@ -1,8 +1,8 @@
 // The recorder's slow path: everything but "there is room for one more compact event".
 //
-// It runs inside a hooked call, in any thread, at any time, also in a signal handler and inside the program's malloc:
-// system calls only, with signals blocked. What a signal handler did between the fast path's reading of the cursor and
-// now is seen as slots that are no longer zero.
+// It runs inside a hooked call, in any thread, at any time, also in a signal handler and inside the program's
+// malloc: system calls only, with signals blocked. What a signal handler did between the fast path's reading
+// of the cursor and now is seen as slots that are no longer zero.
 #include <sys/mman.h>
 
 #include "buffer/pool.h"
@@ -54,7 +54,8 @@ std::uint64_t count_events(const std::uint8_t* packet, std::uint32_t content_byt
   std::uint64_t events = 0;
   for (std::size_t at = sizeof(event::PacketHeader); at + 8 <= content_bytes; ++events) {
     const auto id = *reinterpret_cast<const std::uint64_t*>(packet + at) & 31;
-    at += id == static_cast<std::uint64_t>(event::EventId::kExtended) ? event::kExtendedBytes : event::kCompactBytes;
+    at += id == static_cast<std::uint64_t>(event::EventId::kExtended) ? event::kExtendedBytes
+                                                                      : event::kCompactBytes;
   }
   return events;
 }
@@ -89,9 +90,10 @@ void open_packet(Pool pool, Writer& w, std::uint32_t index, std::uint64_t now) {
 void close_packet(Pool pool, Writer& w) {
   skip_taken_slots(w);
   event::PacketHeader& h = pool.header(w.packet);
-  const auto content =
-      static_cast<std::uint32_t>(reinterpret_cast<std::uint8_t*>(w.cursor) - reinterpret_cast<std::uint8_t*>(&h));
-  // A writer that was interrupted before its claim may still hold this slot's address: it must not find it empty.
+  const auto content = static_cast<std::uint32_t>(reinterpret_cast<std::uint8_t*>(w.cursor) -
+                                                  reinterpret_cast<std::uint8_t*>(&h));
+  // A writer that was interrupted before its claim may still hold this slot's address: it must not find it
+  // empty.
   for (std::uint64_t* slot = w.cursor; slot < w.sentinel; ++slot) *slot = kSentinel;
   h.content_bits = std::uint64_t{content} * 8;
   h.timestamp_end = read_clock_after(h.timestamp_begin);
@@ -107,7 +109,8 @@ void close_packet(Pool pool, Writer& w) {
   }
 }
 
-/// Flight mode: the next packet of the thread's own ring, overwriting the oldest once the ring has its full size.
+/// Flight mode: the next packet of the thread's own ring, overwriting the oldest once the ring has its full
+/// size.
 std::uint32_t next_ring_packet(Pool pool, Writer& w) {
   const std::uint32_t capacity = pool.control().packets_per_thread;
   if (w.ring == nullptr) {
@@ -125,7 +128,8 @@ std::uint32_t next_ring_packet(Pool pool, Writer& w) {
   const std::uint32_t index = w.ring[w.ring_next];
   w.ring_next = (w.ring_next + 1) % w.ring_size;
   buffer::PacketDescriptor& d = pool.descriptor(index);
-  count_discarded(pool.thread(w.slot), DiscardReason::kOverwritten, count_events(pool.packet(index), d.content_bytes));
+  count_discarded(pool.thread(w.slot), DiscardReason::kOverwritten,
+                  count_events(pool.packet(index), d.content_bytes));
   d.state.store(static_cast<std::uint32_t>(buffer::PacketState::kWriting), std::memory_order_release);
   return index;
 }
@@ -218,10 +222,12 @@ Writer* writer_of(ThreadState& thread) {
       p.connecting.store(0);
     }
     // Another thread of a child that has just been forked is at it.
-    while (p.mode.load(std::memory_order_acquire) == Mode::kUnknown) isa::native::system_call(SYS_sched_yield);
+    while (p.mode.load(std::memory_order_acquire) == Mode::kUnknown)
+      isa::native::system_call(SYS_sched_yield);
   }
   if (p.mode.load(std::memory_order_acquire) != Mode::kOn) return nullptr;
-  if (thread.writer >= writers && thread.writer < writers + buffer::kMaxThreads && thread.writer->cursor != nullptr) {
+  if (thread.writer >= writers && thread.writer < writers + buffer::kMaxThreads &&
+      thread.writer->cursor != nullptr) {
     return thread.writer;
   }
   return start_thread(p.pool, thread);
@@ -253,23 +259,26 @@ void write_event(Pool pool, Writer& w, std::uint64_t bits) {
   w.last_time = now;
 }
 
-/// A thread that has no packet because there is none: count the event and be gone, without a system call, until
-/// something has changed. False: take the long way.
+/// A thread that has no packet because there is none: count the event and be gone, without a system call,
+/// until something has changed. False: take the long way.
 bool discard_quickly(ThreadState& thread) {
   Process& p = *the_process;
   const Mode mode = p.mode.load(std::memory_order_acquire);
   if (mode == Mode::kOff) return true;
   if (mode != Mode::kOn) return false;
   Writer* w = thread.writer;
-  if (w < writers || w >= writers + buffer::kMaxThreads || w->cursor == nullptr || w->has_packet != 0) return false;
+  if (w < writers || w >= writers + buffer::kMaxThreads || w->cursor == nullptr || w->has_packet != 0)
+    return false;
   buffer::Control& c = p.pool.control();
   const std::uint32_t stopped = c.stopped.load(std::memory_order_relaxed);
   if (stopped != 0) {
     count_discarded(p.pool.thread(w->slot), static_cast<DiscardReason>(stopped - 1));
     return true;
   }
-  if (c.on_full != OnFull::kDiscard || w->free_seen != c.free_sequence.load(std::memory_order_relaxed)) return false;
-  if (p.pool.thread(w->slot).packet_sequence == 0 && total_discarded(p.pool.thread(w->slot)) == 0) return false;
+  if (c.on_full != OnFull::kDiscard || w->free_seen != c.free_sequence.load(std::memory_order_relaxed))
+    return false;
+  if (p.pool.thread(w->slot).packet_sequence == 0 && total_discarded(p.pool.thread(w->slot)) == 0)
+    return false;
   count_discarded(p.pool.thread(w->slot), DiscardReason::kBufferFull);
   return true;
 }

@@ -1,10 +1,12 @@
-// The library's own memory functions. The compiler calls these names for copies and fills, and libc's versions use
-// vector registers, which inside a hooked call belong to the program. Hidden, so that only this library gets them.
+// The library's own memory functions. The compiler calls these names for copies and fills, and libc's
+// versions use vector registers, which inside a hooked call belong to the program. Hidden, so that only this
+// library gets them.
 #include <cstddef>
 
 extern "C" {
 
-__attribute__((visibility("hidden"))) void* memcpy(void* __restrict to, const void* __restrict from, std::size_t n) {
+__attribute__((visibility("hidden"))) void* memcpy(void* __restrict to, const void* __restrict from,
+                                                   std::size_t n) {
   void* result = to;
   __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
   return result;

@@ -66,8 +66,8 @@ std::string_view base_name(std::string_view path) {
   return path;
 }
 
-/// Makes a path from the loader's name: the program has an empty one, and a relative one must be made absolute before
-/// the tool reads the file. False for what is not a file (the kernel's vdso).
+/// Makes a path from the loader's name: the program has an empty one, and a relative one must be made
+/// absolute before the tool reads the file. False for what is not a file (the kernel's vdso).
 bool resolve_path(const link_map& map, bool is_program, char* path) {
   const char* name = is_program ? "/proc/self/exe" : map.l_name;
   if (name == nullptr || name[0] == '\0' || std::strchr(name, '/') == nullptr) return false;
@@ -81,7 +81,8 @@ bool resolve_path(const link_map& map, bool is_program, char* path) {
   char link[32] = "/proc/self/fd/";
   char digits[12];
   int count = 0;
-  for (long rest = fd; count == 0 || rest != 0; rest /= 10) digits[count++] = static_cast<char>('0' + rest % 10);
+  for (long rest = fd; count == 0 || rest != 0; rest /= 10)
+    digits[count++] = static_cast<char>('0' + rest % 10);
   for (std::size_t at = 14; count > 0; ++at) link[at] = digits[--count];
   const long n = native::system_call(SYS_readlink, reinterpret_cast<long>(link), reinterpret_cast<long>(path),
                                      kMaxPath - 1);
@@ -111,8 +112,8 @@ std::span<const std::uint8_t> loaded_build_id(const link_map& map, const site::E
   return {};
 }
 
-/// The file on disk may have been replaced since it was loaded. Only a matching build-id, or the same program headers
-/// where there is none, makes it the one in memory.
+/// The file on disk may have been replaced since it was loaded. Only a matching build-id, or the same program
+/// headers where there is none, makes it the one in memory.
 bool is_loaded_file(const link_map& map, const site::ElfFile& file) {
   for (const site::Segment& segment : file.segments()) {
     if (segment.type != PT_LOAD || segment.file_offset != 0) continue;
@@ -127,7 +128,9 @@ bool is_loaded_file(const link_map& map, const site::ElfFile& file) {
   return false;
 }
 
-bool is_unwinder(std::string_view name) { return name.starts_with("libgcc_s") || name.starts_with("libunwind"); }
+bool is_unwinder(std::string_view name) {
+  return name.starts_with("libgcc_s") || name.starts_with("libunwind");
+}
 
 /// The unwinder's function that the personality routine needs, if the module has one.
 void find_unwinder(Module& module, const site::ElfFile& file, const site::SymbolTable& symbols) {
@@ -199,7 +202,8 @@ void tell_tool(Connection* connection, const Module& module, const char* path, c
   static_cast<void>(connection->send({message, m.header.size}));
 }
 
-/// Reads, selects, patches, and tells. What cannot be done is left alone: the program runs as if we were not there.
+/// Reads, selects, patches, and tells. What cannot be done is left alone: the program runs as if we were not
+/// there.
 void patch_module(Module& module, const link_map& map, const char* path, Connection* connection) {
   auto file = site::ElfFile::open(path);
   if (!file || !is_loaded_file(map, *file)) return;
@@ -238,7 +242,8 @@ void patch_module(Module& module, const link_map& map, const char* path, Connect
 
 Module* find_module(const link_map& map) {
   for (Module* m = modules; m != nullptr; m = m->next) {
-    if (m->map == &map && m->load_bias == map.l_addr && m->dynamic == reinterpret_cast<std::uint64_t>(map.l_ld)) {
+    if (m->map == &map && m->load_bias == map.l_addr &&
+        m->dynamic == reinterpret_cast<std::uint64_t>(map.l_ld)) {
       return m;
     }
   }
@@ -275,9 +280,9 @@ void remove_unseen() {
 
 /// glibc 2.35 and later: one list a dlmopen namespace, chained in an extended structure.
 const r_debug* next_space(const r_debug* space) {
-  return space->r_version >= 2 ? reinterpret_cast<const r_debug*>(
-                                     reinterpret_cast<const r_debug_extended*>(space)->r_next)
-                               : nullptr;
+  return space->r_version >= 2
+             ? reinterpret_cast<const r_debug*>(reinterpret_cast<const r_debug_extended*>(space)->r_next)
+             : nullptr;
 }
 
 /// Calls `visit(link_map, is_program)` for every module of every namespace.
@@ -294,7 +299,8 @@ void for_each_loaded(Visit visit) {
   }
 }
 
-/// In the loader's place of notification, with its lock held. A list in the middle of a change is not looked at.
+/// In the loader's place of notification, with its lock held. A list in the middle of a change is not looked
+/// at.
 void on_loader_change() {
   bool consistent = true;
   for (const r_debug* space = &_r_debug; space != nullptr; space = next_space(space)) {
@@ -325,8 +331,9 @@ void update_modules(Connection* connection) {
 }
 
 Result<void> watch_loader() {
-  // glibc's _dl_debug_state is a lone `ret` (perhaps behind a landing pad) with alignment padding behind it, which
-  // nothing executes: room for a jump. Debuggers put a breakpoint there and are content with whatever bytes they find.
+  // glibc's _dl_debug_state is a lone `ret` (perhaps behind a landing pad) with alignment padding behind it,
+  // which nothing executes: room for a jump. Debuggers put a breakpoint there and are content with whatever
+  // bytes they find.
   const std::uint64_t at = _r_debug.r_brk;
   const auto* code = reinterpret_cast<const std::uint8_t*>(at);
   constexpr std::uint8_t kLandingPad[] = {0xf3, 0x0f, 0x1e, 0xfa};
@@ -338,7 +345,8 @@ Result<void> watch_loader() {
     return Error(ErrorCode::kSiteNotPatchable, 0, at);
   }
   patch::Patcher patcher;
-  return patcher.redirect(at + skip, {code + skip, kJumpBytes}, reinterpret_cast<std::uint64_t>(&on_loader_change));
+  return patcher.redirect(at + skip, {code + skip, kJumpBytes},
+                          reinterpret_cast<std::uint64_t>(&on_loader_change));
 }
 
 }  // namespace calltap::runtime

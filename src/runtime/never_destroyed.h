@@ -1,11 +1,13 @@
-// A static object that outlives exit(): other threads, and modules that are loaded by destructors, still need it then.
+// A static object that outlives exit(): other threads, and modules that are loaded by destructors, still need
+// it then.
 #pragma once
 
 #include <new>
 
 namespace calltap::runtime {
 
-/// Zero bytes until create(), which must come before get(). No constructor and no destructor run on their own.
+/// Zero bytes until create(), which must come before get(). No constructor and no destructor run on their
+/// own.
 template <class T>
 class NeverDestroyed {
  public:

@@ -26,8 +26,8 @@ std::uint8_t the_recording[16] = {};
 bool is_trusted(long fd) {
   ucred peer = {};
   socklen_t size = sizeof peer;
-  const long result = native::system_call(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, reinterpret_cast<long>(&peer),
-                                          reinterpret_cast<long>(&size));
+  const long result = native::system_call(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED,
+                                          reinterpret_cast<long>(&peer), reinterpret_cast<long>(&size));
   if (isa::is_error(result)) return false;
   return peer.uid == 0 || peer.uid == static_cast<uid_t>(native::system_call(SYS_geteuid));
 }
@@ -62,7 +62,8 @@ Result<void> Connection::open() {
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, session_name, sizeof session_name);
   const std::size_t size = offsetof(sockaddr_un, sun_path) + 1 + std::strlen(session_name + 1);
-  long result = native::system_call(SYS_connect, fd, reinterpret_cast<long>(&address), static_cast<long>(size));
+  long result =
+      native::system_call(SYS_connect, fd, reinterpret_cast<long>(&address), static_cast<long>(size));
   constexpr long kNotPermitted = -1;
   if (!isa::is_error(result) && !is_trusted(fd)) result = kNotPermitted;
   if (isa::is_error(result)) {
@@ -76,7 +77,8 @@ Result<void> Connection::open() {
 Result<void> Connection::send(std::span<const std::uint8_t> message) {
   const long n = native::system_call(SYS_sendto, fd_, reinterpret_cast<long>(message.data()),
                                      static_cast<long>(message.size()), MSG_NOSIGNAL, 0, 0);
-  if (n != static_cast<long>(message.size())) return Error(ErrorCode::kConnect, n < 0 ? static_cast<int>(-n) : 0);
+  if (n != static_cast<long>(message.size()))
+    return Error(ErrorCode::kConnect, n < 0 ? static_cast<int>(-n) : 0);
   return {};
 }
 
@@ -154,7 +156,8 @@ Result<std::span<const std::uint8_t>> try_join(Connection& connection, buffer::H
 Result<std::span<const std::uint8_t>> join(Connection& connection, buffer::HelloReason reason,
                                            std::span<std::uint8_t> text) {
   auto joined = try_join(connection, reason, text);
-  recorder::process().mode.store(joined ? recorder::Mode::kOn : recorder::Mode::kOff, std::memory_order_release);
+  recorder::process().mode.store(joined ? recorder::Mode::kOn : recorder::Mode::kOff,
+                                 std::memory_order_release);
   return joined;
 }
 
@@ -162,8 +165,8 @@ Result<std::span<const std::uint8_t>> join(Connection& connection, buffer::Hello
 
 namespace calltap::recorder {
 
-// In a child after fork, inside its first hooked call. The answer's text (filters) is not needed: the child has its
-// parent's sites.
+// In a child after fork, inside its first hooked call. The answer's text (filters) is not needed: the child
+// has its parent's sites.
 void connect_process() {
   std::uint8_t text[sizeof(buffer::Welcome)];
   runtime::Connection connection;

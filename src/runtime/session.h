@@ -1,5 +1,5 @@
-// The target's side of buffer/session_protocol.h. System calls only: a child may have to do this in the middle of a
-// hooked call right after fork.
+// The target's side of buffer/session_protocol.h. System calls only: a child may have to do this in the
+// middle of a hooked call right after fork.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace calltap::runtime {
 
-/// Copies the session's name from the environment. False if there is none: nobody is recording. Call once, at start.
+/// Copies the session's name from the environment. False if there is none: nobody is recording. Call once, at
+/// start.
 bool find_session(char** environment);
 
 /// An open connection, closed with the object. No descriptor is kept while the program runs.
@@ -37,8 +38,8 @@ class Connection {
   int fd_ = -1;
 };
 
-/// Says Hello, gets the shared memory, and sets recorder::process(). `text` receives Welcome and the filters' text.
-/// Errors: kConnect, kProtocol, kVersion, kOutOfMemory; the process's mode is kOff then.
+/// Says Hello, gets the shared memory, and sets recorder::process(). `text` receives Welcome and the filters'
+/// text. Errors: kConnect, kProtocol, kVersion, kOutOfMemory; the process's mode is kOff then.
 base::Result<std::span<const std::uint8_t>> join(Connection& connection, buffer::HelloReason reason,
                                                  std::span<std::uint8_t> text);
 

@@ -20,8 +20,8 @@ namespace {
 pthread_key_t thread_key;
 bool has_thread_key = false;
 
-// Keys below this have their place in the thread's own block; above, setting one allocates, and a hooked call may be
-// the program's allocator.
+// Keys below this have their place in the thread's own block; above, setting one allocates, and a hooked call
+// may be the program's allocator.
 constexpr pthread_key_t kInlineKeys = 32;
 
 /// Runs as late as destructors of thread-specific data can: others may still call hooked functions.
@@ -41,7 +41,8 @@ bool add_filters(std::span<const std::uint8_t> text, filter::Filter& filter) {
   for (std::size_t at = 0; at < text.size();) {
     const auto* pattern = reinterpret_cast<const char*>(text.data() + at + 1);
     const std::size_t length = strnlen(pattern, text.size() - at - 1);
-    const auto added = text[at] == 'N' ? filter.add_notrace({pattern, length}) : filter.add({pattern, length});
+    const auto added =
+        text[at] == 'N' ? filter.add_notrace({pattern, length}) : filter.add({pattern, length});
     if (!added) return false;
     at += length + 2;
   }
@@ -74,9 +75,11 @@ void start(char** environment) {
   static_cast<void>(connection.send({reinterpret_cast<const std::uint8_t*>(&ready), sizeof ready}));
 }
 
-// -z initfirst makes this the first constructor of the process, before libc's own: `environ` is not set yet, but the
-// loader passes what main() will get.
-__attribute__((constructor)) void on_load(int /*argc*/, char** /*argv*/, char** environment) { start(environment); }
+// -z initfirst makes this the first constructor of the process, before libc's own: `environ` is not set yet,
+// but the loader passes what main() will get.
+__attribute__((constructor)) void on_load(int /*argc*/, char** /*argv*/, char** environment) {
+  start(environment);
+}
 
 }  // namespace
 }  // namespace calltap::runtime

@@ -12,7 +12,9 @@ namespace {
 constexpr std::uint64_t kPollNs = 50'000'000;
 constexpr std::uint64_t kLeastCalibrationNs = 50'000'000;
 
-std::uint64_t key_of(std::uint32_t slot, std::uint32_t incarnation) { return std::uint64_t{slot} << 32 | incarnation; }
+std::uint64_t key_of(std::uint32_t slot, std::uint32_t incarnation) {
+  return std::uint64_t{slot} << 32 | incarnation;
+}
 
 std::uint64_t count_events(const ReadyPacket& packet) {
   return scan_events(packet.events, packet.event_bytes, packet.header.timestamp_begin).events;
@@ -21,7 +23,8 @@ std::uint64_t count_events(const ReadyPacket& packet) {
 }  // namespace
 
 ProcessRecording::ProcessRecording(std::filesystem::path directory, ProcessDescription description,
-                                   const BufferSettings& settings, const TickSource& clock, RecordingTotals& totals)
+                                   const BufferSettings& settings, const TickSource& clock,
+                                   RecordingTotals& totals)
     : directory_(std::move(directory)),
       description_(std::move(description)),
       clock_(clock),
@@ -36,7 +39,8 @@ ProcessRecording::~ProcessRecording() {
   if (thread_.joinable()) finish({EndKind::kToolStopped, 0});
 }
 
-void ProcessRecording::add_module(std::shared_ptr<const ModuleFunctions> functions, const ModuleDescription& place) {
+void ProcessRecording::add_module(std::shared_ptr<const ModuleFunctions> functions,
+                                  const ModuleDescription& place) {
   const std::lock_guard lock(modules_mutex_);
   const std::uint64_t begin = place.first_function;
   const std::uint64_t end = begin + place.site_count;
@@ -156,8 +160,7 @@ bool ProcessRecording::append(Stream& stream, const ReadyPacket& packet) {
   event::PacketHeader header = packet.header;
   header.tid = thread.tid;
   header.discarded += stream.discarded;
-  iovec parts[2] = {{&header, sizeof header},
-                    {const_cast<std::uint8_t*>(packet.events), packet.event_bytes}};
+  iovec parts[2] = {{&header, sizeof header}, {const_cast<std::uint8_t*>(packet.events), packet.event_bytes}};
   const auto size = static_cast<ssize_t>(sizeof header + packet.event_bytes);
   ssize_t written = -1;
   do {
@@ -235,7 +238,8 @@ void ProcessRecording::write_description_now() {
     }
   }
   ProcessDescription written = description_;
-  written.discarded[static_cast<std::size_t>(event::DiscardReason::kNoThreadSlot)] += memory_.slotless_discarded();
+  written.discarded[static_cast<std::size_t>(event::DiscardReason::kNoThreadSlot)] +=
+      memory_.slotless_discarded();
   if (!last) written.end = {EndKind::kRunning, 0};
   if (const auto error = write_description(directory_, written)) {
     int none = 0;

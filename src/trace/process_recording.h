@@ -1,4 +1,5 @@
-// One process image being recorded: takes packets out of the shared memory, writes the streams and the description.
+// One process image being recorded: takes packets out of the shared memory, writes the streams and the
+// description.
 #pragma once
 
 #include <atomic>
@@ -27,7 +28,7 @@ struct RecordingTotals {
 
 /// The functions of one module, as the tool found them in the file. Shared by the processes that load it.
 struct ModuleFunctions {
-  ModuleDescription module;  // load_bias and counts are each process's own
+  ModuleDescription module;                    // load_bias and counts are each process's own
   std::vector<FunctionDescription> functions;  // id and module index are each process's own
 };
 
@@ -36,12 +37,13 @@ struct LoadedModule {
   ModuleDescription place;
 };
 
-/// Made when a process says Hello; ended with finish(). All members from one thread; a thread of its own writes.
+/// Made when a process says Hello; ended with finish(). All members from one thread; a thread of its own
+/// writes.
 class ProcessRecording {
  public:
   /// `description` has what is known of the process. Throws std::system_error.
-  ProcessRecording(std::filesystem::path directory, ProcessDescription description, const BufferSettings& settings,
-                   const TickSource& clock, RecordingTotals& totals);
+  ProcessRecording(std::filesystem::path directory, ProcessDescription description,
+                   const BufferSettings& settings, const TickSource& clock, RecordingTotals& totals);
   ~ProcessRecording();
   ProcessRecording(const ProcessRecording&) = delete;
   ProcessRecording& operator=(const ProcessRecording&) = delete;
@@ -93,7 +95,7 @@ class ProcessRecording {
   std::vector<LoadedModule> modules_;
   bool modules_changed_ = true;
 
-  std::unordered_map<std::uint64_t, Stream> streams_;  // by slot and incarnation
+  std::unordered_map<std::uint64_t, Stream> streams_;             // by slot and incarnation
   std::unordered_map<std::uint32_t, std::uint32_t> occurrences_;  // of each tid
   std::size_t open_streams_ = 0;
   ProcessEnd end_;  // written before finishing_ is set

@@ -20,7 +20,9 @@ constexpr std::uint64_t kSentinel = ~std::uint64_t{0};
 constexpr std::uint32_t kHeaderBytes = sizeof(event::PacketHeader);
 constexpr std::uint32_t kMaxContent = event::kPacketBytes - 8;  // the last word is the sentinel
 
-[[noreturn]] void throw_errno(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+[[noreturn]] void throw_errno(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
 
 std::uint32_t packets_for(std::uint64_t bytes, std::uint64_t least, std::uint64_t most) {
   return static_cast<std::uint32_t>(std::clamp(bytes / event::kPacketBytes, least, most));
@@ -51,7 +53,8 @@ EventSpan scan_events(const std::uint8_t* events, std::uint32_t bytes, std::uint
   return span;
 }
 
-SharedMemory::SharedMemory(const BufferSettings& settings, const std::array<std::uint8_t, 16>& uuid) : uuid_(uuid) {
+SharedMemory::SharedMemory(const BufferSettings& settings, const std::array<std::uint8_t, 16>& uuid)
+    : uuid_(uuid) {
   packet_count_ = packets_for(settings.bytes_in_total, 4, buffer::kMaxPackets);
   bytes_ = buffer::total_bytes(packet_count_);
   fd_ = ::memfd_create("calltap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -91,7 +94,8 @@ std::optional<ReadyPacket> SharedMemory::check(std::uint32_t index, bool finishe
   std::memcpy(&ready.header, packet, kHeaderBytes);
   if (ready.slot >= buffer::kMaxThreads || ready.header.magic != event::kCtfMagic) return std::nullopt;
   ready.events = packet + kHeaderBytes;
-  const std::uint32_t content = finished ? std::clamp(d.content_bytes, kHeaderBytes, kMaxContent) : kMaxContent;
+  const std::uint32_t content =
+      finished ? std::clamp(d.content_bytes, kHeaderBytes, kMaxContent) : kMaxContent;
   ready.event_bytes = (content - kHeaderBytes) / 8 * 8;
   if (!finished) {
     const EventSpan span = scan_events(ready.events, ready.event_bytes, ready.header.timestamp_begin);
@@ -120,21 +124,24 @@ std::optional<ReadyPacket> SharedMemory::take_queued() {
 
 std::vector<ReadyPacket> SharedMemory::take_rest() {
   std::vector<ReadyPacket> rest;
-  const auto* descriptors = reinterpret_cast<const buffer::PacketDescriptor*>(
-      memory_ + buffer::states_offset(packet_count_));
+  const auto* descriptors =
+      reinterpret_cast<const buffer::PacketDescriptor*>(memory_ + buffer::states_offset(packet_count_));
   for (std::uint32_t i = 0; i < packet_count_; ++i) {
     const std::uint32_t state = descriptors[i].state.load(std::memory_order_acquire);
     if (state == static_cast<std::uint32_t>(PacketState::kFree)) continue;
-    if (auto packet = check(i, state == static_cast<std::uint32_t>(PacketState::kFull))) rest.push_back(*packet);
+    if (auto packet = check(i, state == static_cast<std::uint32_t>(PacketState::kFull)))
+      rest.push_back(*packet);
   }
   std::sort(rest.begin(), rest.end(), [](const ReadyPacket& a, const ReadyPacket& b) {
-    return std::tuple(a.slot, a.incarnation, a.header.sequence) < std::tuple(b.slot, b.incarnation, b.header.sequence);
+    return std::tuple(a.slot, a.incarnation, a.header.sequence) <
+           std::tuple(b.slot, b.incarnation, b.header.sequence);
   });
   return rest;
 }
 
 void SharedMemory::release(const ReadyPacket& packet) {
-  auto& d = reinterpret_cast<buffer::PacketDescriptor*>(memory_ + buffer::states_offset(packet_count_))[packet.index];
+  auto& d = reinterpret_cast<buffer::PacketDescriptor*>(memory_ +
+                                                        buffer::states_offset(packet_count_))[packet.index];
   d.state.store(static_cast<std::uint32_t>(PacketState::kFree), std::memory_order_release);
   pool_.control().free_bits[packet.index / 64].fetch_or(std::uint64_t{1} << (packet.index % 64),
                                                         std::memory_order_release);
@@ -150,7 +157,8 @@ void SharedMemory::announce_released() {
 }
 
 std::uint32_t SharedMemory::slots_used() const {
-  return std::min<std::uint32_t>(pool_.control().slots_used.load(std::memory_order_acquire), buffer::kMaxThreads);
+  return std::min<std::uint32_t>(pool_.control().slots_used.load(std::memory_order_acquire),
+                                 buffer::kMaxThreads);
 }
 
 SlotView SharedMemory::slot(std::uint32_t index) const {

@@ -1,5 +1,5 @@
-// The tool's side of the memory it shares with one target (buffer/shared_layout.h). The target may write anything into
-// it at any time: every index is checked, every value read once.
+// The tool's side of the memory it shares with one target (buffer/shared_layout.h). The target may write
+// anything into it at any time: every index is checked, every value read once.
 #pragma once
 
 #include <array>
@@ -52,7 +52,8 @@ class SharedMemory {
 
   /// The next packet that the target has queued.
   std::optional<ReadyPacket> take_queued();
-  /// Everything that is left once the target is gone, in order: queued, kept (flight mode) and unfinished packets.
+  /// Everything that is left once the target is gone, in order: queued, kept (flight mode) and unfinished
+  /// packets.
   std::vector<ReadyPacket> take_rest();
   /// Gives a packet back to the target.
   void release(const ReadyPacket& packet);

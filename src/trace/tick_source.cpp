@@ -38,7 +38,8 @@ ClockDescription TickSource::describe(std::uint64_t least_ns) const {
   ClockSample now = sample_clocks();
   while (now.monotonic_ns - anchor_.monotonic_ns < least_ns) {
     const std::uint64_t rest = least_ns - (now.monotonic_ns - anchor_.monotonic_ns);
-    const timespec pause = {static_cast<std::time_t>(rest / 1'000'000'000u), static_cast<long>(rest % 1'000'000'000u)};
+    const timespec pause = {static_cast<std::time_t>(rest / 1'000'000'000u),
+                            static_cast<long>(rest % 1'000'000'000u)};
     ::nanosleep(&pause, nullptr);
     now = sample_clocks();
   }

@@ -13,7 +13,8 @@ struct ClockSample {
 };
 ClockSample sample_clocks();
 
-/// A recording's clock: one anchor for all its processes, and a frequency that gets more exact as time passes.
+/// A recording's clock: one anchor for all its processes, and a frequency that gets more exact as time
+/// passes.
 class TickSource {
  public:
   TickSource() : anchor_(sample_clocks()) {}

@@ -33,8 +33,8 @@ Writer no_writer = {};
 
 std::atomic<std::uint64_t> last_serial{0};
 
-// Chunks of ended threads. A spin lock is enough: it is taken with signals blocked, for a few instructions, once in
-// the life of a thread.
+// Chunks of ended threads. A spin lock is enough: it is taken with signals blocked, for a few instructions,
+// once in the life of a thread.
 std::atomic<std::uint32_t> orphan_lock{0};
 FrameChunk* orphans = nullptr;
 
@@ -56,31 +56,65 @@ bool is_return_point(std::uint64_t address) {
          address == reinterpret_cast<std::uint64_t>(ct_bare_return_point);
 }
 
-/// Does the stack slot still hold a trampoline's return point? The stack may be gone, so the kernel looks: a futex
-/// wait that must not wait answers "differs" (EAGAIN), "equal" (ETIMEDOUT) or "not there" (EFAULT).
-bool slot_is_intact(const CallFrame& frame) {
-  const auto slot = reinterpret_cast<const void*>(frame.sp - 8);
+/// Does the stack slot still hold a trampoline's return point? The thread's own stack can be read: a slot
+/// that was in use once stays mapped. Another stack may be gone, so the kernel looks: a futex wait that must
+/// not wait answers "differs" (EAGAIN), "equal" (ETIMEDOUT) or "not there" (EFAULT).
+bool slot_is_intact(ThreadState& thread, const CallFrame& frame) {
+  const std::uint64_t slot = frame.sp - 8;
+  if (on_own_stack(thread, slot, slot))
+    return is_return_point(*reinterpret_cast<const volatile std::uint64_t*>(slot));
   for (const char* point : {ct_return_point, ct_bare_return_point}) {
     const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(point));
     constexpr long kTimedOut = -110;
-    if (isa::futex_wait(slot, low, 0, false) == kTimedOut) return true;
+    if (isa::futex_wait(reinterpret_cast<const void*>(slot), low, 0, false) == kTimedOut) return true;
   }
   return false;
 }
 
-/// True if another frame of the thread proves this one dead: younger, on the same slot, and not tied to it by a tail
-/// call.
-bool is_superseded(ThreadState& thread, const CallFrame& frame) {
-  for (FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) {
-    for (std::uint32_t i = 0; i < chunk->count; ++i) {
-      const CallFrame& other = chunk->frames()[i];
-      if (other.owner >= 0 && other.sp == frame.sp && other.home == frame.home && other.age > frame.age &&
-          !is_return_point(other.return_address)) {
-        return true;
-      }
-    }
+/// Age of the youngest frame on each stack slot that was called there rather than tail-called: it proves all
+/// older ones on that slot dead. An open-addressing table in scratch memory.
+class YoungestBySlot {
+ public:
+  explicit YoungestBySlot(std::uint64_t frames) {
+    while (size_ < frames * 2) size_ *= 2;
+    entries_ = static_cast<Entry*>(isa::map_memory(size_ * sizeof(Entry)));
   }
-  return false;
+  ~YoungestBySlot() {
+    if (entries_ != nullptr) isa::unmap_memory(entries_, size_ * sizeof(Entry));
+  }
+  YoungestBySlot(const YoungestBySlot&) = delete;
+  YoungestBySlot& operator=(const YoungestBySlot&) = delete;
+
+  void add(const CallFrame& frame) {
+    if (entries_ == nullptr || is_return_point(frame.return_address)) return;
+    Entry& entry = find(frame.sp);
+    entry.sp = frame.sp;
+    if (entry.age < frame.age) entry.age = frame.age;
+  }
+  /// Without memory for the table nothing is proven.
+  [[nodiscard]] bool supersedes(const CallFrame& frame) const {
+    return entries_ != nullptr && find(frame.sp).age > frame.age;
+  }
+
+ private:
+  struct Entry {
+    std::uint64_t sp;
+    std::uint64_t age;
+  };
+
+  [[nodiscard]] Entry& find(std::uint64_t sp) const {
+    std::uint64_t at = (sp >> 3) * 0x9e3779b97f4a7c15 >> 32 & (size_ - 1);
+    while (entries_[at].sp != 0 && entries_[at].sp != sp) at = (at + 1) & (size_ - 1);
+    return entries_[at];
+  }
+
+  std::uint64_t size_ = 64;
+  Entry* entries_ = nullptr;
+};
+
+bool is_settled(const ThreadState& thread, const CallFrame& frame) {
+  return frame.owner >= 0 && frame.home == thread.home && frame.sp != CallFrame::kNoStack &&
+         &frame != thread.unwound;
 }
 
 void put_free(ThreadState& thread, CallFrame& frame) {
@@ -99,24 +133,32 @@ void report_unwound(CallFrame& frame) {
   if (frame.event_bits != 0) ct_event_write(frame.event_bits + kEntryToUnwound);
 }
 
-/// Rebuilds the free list from the thread's chunks; frees what is dead on the way. Returns the number of free frames.
-/// `thorough` also compares frames that share a slot, which is quadratic in their number.
-std::uint64_t sweep(ThreadState& thread, bool thorough) {
+template <class Visit>
+void for_each_frame(ThreadState& thread, Visit visit) {
+  for (FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) {
+    for (std::uint32_t i = 0; i < chunk->count; ++i) visit(chunk->frames()[i]);
+  }
+}
+
+/// Rebuilds the free list from the thread's chunks; frees what is dead on the way. Returns the number of free
+/// frames. At most one frame a stack slot survives that is not alive, so the memory that longjmps cost is
+/// bounded by the stack.
+std::uint64_t sweep(ThreadState& thread) {
+  YoungestBySlot youngest(frame_capacity(thread));
+  for_each_frame(thread, [&](const CallFrame& frame) {
+    if (is_settled(thread, frame)) youngest.add(frame);
+  });
   std::uint64_t free_frames = 0;
   thread.free = &busy_frame;
-  for (FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) {
-    for (std::uint32_t i = 0; i < chunk->count; ++i) {
-      CallFrame& frame = chunk->frames()[i];
-      if (frame.owner >= 0) {
-        const bool settled = frame.home == thread.home && frame.sp != CallFrame::kNoStack;
-        if (!settled || &frame == thread.unwound) continue;
-        if (slot_is_intact(frame) && !(thorough && is_superseded(thread, frame))) continue;
-        report_unwound(frame);
-      }
-      put_free(thread, frame);
-      ++free_frames;
+  for_each_frame(thread, [&](CallFrame& frame) {
+    if (frame.owner >= 0) {
+      if (!is_settled(thread, frame)) return;
+      if (slot_is_intact(thread, frame) && !youngest.supersedes(frame)) return;
+      report_unwound(frame);
     }
-  }
+    put_free(thread, frame);
+    ++free_frames;
+  });
   return free_frames;
 }
 
@@ -144,11 +186,12 @@ bool add_chunk(ThreadState& thread, std::uint64_t capacity) {
 }
 
 bool refill(ThreadState& thread) {
-  const std::uint64_t capacity = frame_capacity(thread);
-  std::uint64_t free_frames = sweep(thread, false);
-  if (free_frames * 4 < capacity && capacity <= 1024) free_frames = sweep(thread, true);
-  if (free_frames * 4 >= capacity && free_frames != 0) return true;
-  if (adopt_chunk(thread) != nullptr) free_frames = sweep(thread, false);
+  std::uint64_t capacity = frame_capacity(thread);
+  std::uint64_t free_frames = sweep(thread);
+  if (free_frames * 4 < capacity && adopt_chunk(thread) != nullptr) {
+    capacity = frame_capacity(thread);
+    free_frames = sweep(thread);
+  }
   if (free_frames * 4 >= capacity && free_frames != 0) return true;
   return add_chunk(thread, capacity) || free_frames != 0;
 }
@@ -167,13 +210,18 @@ CallFrame* claim(ThreadState& thread) {
 }  // namespace
 
 void release_chunks(ThreadState& thread) {
-  if (thread.unwound != nullptr) thread.unwound->owner = CallFrame::kFree;
+  if (thread.unwound != nullptr) put_free(thread, *thread.unwound);
   thread.unwound = nullptr;
+  // What longjmps left on the stack that ends here has no other way out.
+  for_each_frame(thread, [&](CallFrame& frame) {
+    if (is_settled(thread, frame) && on_own_stack(thread, frame.sp, frame.sp)) put_free(thread, frame);
+  });
   FrameChunk* chunk = thread.chunks;
   thread.chunks = nullptr;
   thread.free = &busy_frame;
   thread.top = &bottom_frame;
   thread.home = 0;
+  thread.stack_low = 0;
   const OrphanLock lock;
   while (chunk != nullptr) {
     FrameChunk* next = chunk->next;
@@ -185,7 +233,8 @@ void release_chunks(ThreadState& thread) {
 
 std::uint64_t frame_capacity(const ThreadState& thread) {
   std::uint64_t capacity = 0;
-  for (const FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) capacity += chunk->count;
+  for (const FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next)
+    capacity += chunk->count;
   return capacity;
 }
 
@@ -220,10 +269,10 @@ CallFrame* ct_frame_slow(CallFrame* failed) {
   return frame;
 }
 
-// Which of the older frames were cut off by a longjmp? Where both lie on the thread's own stack, their order tells, and
-// an unwound exit is written at once. That is only for the trace: the frame's memory is kept until the exact rule of
-// frames.h (or, for the same slot, the call that has just overwritten it) proves it dead. On any other stack
-// nothing is certain, and the frame is simply not our parent.
+// Which of the older frames were cut off by a longjmp? Where both lie on the thread's own stack, their order
+// tells, and an unwound exit is written at once. That is only for the trace: the frame's memory is kept until
+// the exact rule of frames.h (or, for the same slot, the call that has just overwritten it) proves it dead.
+// On any other stack nothing is certain, and the frame is simply not our parent.
 void ct_stack_slow(CallFrame* frame) {
   ThreadState& thread = ct_thread;
   CallFrame* older = frame->parent;
@@ -241,5 +290,6 @@ void ct_stack_slow(CallFrame* frame) {
     if (older->sp == frame->sp) put_free(thread, *older);
     older = parent;
   }
-  frame->parent = older->sp >= frame->sp && (older->flags & CallFrame::kReported) == 0 ? older : &bottom_frame;
+  frame->parent =
+      older->sp >= frame->sp && (older->flags & CallFrame::kReported) == 0 ? older : &bottom_frame;
 }

@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::uint64_t kUnknown = 1;  // stack_low of a thread whose bounds could not be found
 
-/// Reads "low-high " at the start of each line of the maps file, in pieces, and keeps the range that holds `address`.
+/// Reads "low-high " at the start of each line of the maps file, in pieces, and keeps the range that holds
+/// `address`.
 class RangeFinder {
  public:
   explicit RangeFinder(std::uint64_t address) : address_(address) {}
@@ -57,8 +58,8 @@ void find_bounds(ThreadState& thread) {
   const long fd = isa::native::system_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/maps"),
                                            O_RDONLY | O_CLOEXEC);
   if (isa::is_error(fd)) return;
-  // The main thread's stack has a mapping of its own, which holds the program's environment: libc's pointer to its end
-  // is the surest address in it. Another thread's stack ends at its thread control block.
+  // The main thread's stack has a mapping of its own, which holds the program's environment: libc's pointer
+  // to its end is the surest address in it. Another thread's stack ends at its thread control block.
   const std::uint64_t inside =
       is_main_thread() ? main_stack_address : static_cast<std::uint64_t>(isa::native::thread_pointer()) - 64;
   RangeFinder finder(inside);
@@ -73,7 +74,8 @@ void find_bounds(ThreadState& thread) {
   // The main stack grows: its mapping's low end is where it is now, its limit far below.
   constexpr std::uint64_t kGrowth = std::uint64_t{64} << 20;
   thread.stack_low = is_main_thread() ? finder.low() - kGrowth : finder.low();
-  thread.stack_high = is_main_thread() ? finder.high() : static_cast<std::uint64_t>(isa::native::thread_pointer());
+  thread.stack_high =
+      is_main_thread() ? finder.high() : static_cast<std::uint64_t>(isa::native::thread_pointer());
 }
 
 }  // namespace

@@ -10,8 +10,9 @@ namespace calltap::trampoline {
 
 struct ThreadState;
 
-/// One patched site. Made with its stub, never moved, freed only when its module is gone. The stub jumps through
-/// `handler` with the record's address in the scratch register, so that a change of clients is one 8-byte store.
+/// One patched site. Made with its stub, never moved, freed only when its module is gone. The stub jumps
+/// through `handler` with the record's address in the scratch register, so that a change of clients is one
+/// 8-byte store.
 struct SiteRecord {
   const void* handler = nullptr;
   std::uint64_t body = 0;        // where the trampoline enters the function
@@ -19,8 +20,8 @@ struct SiteRecord {
   std::uint64_t unit = 0;        // address of the toggled byte
   std::uint8_t off_byte = 0;
   std::uint8_t on_byte = 0;
-  std::uint8_t method = 0;       // plan::Method
-  std::uint8_t state = 0;        // patch::SiteState
+  std::uint8_t method = 0;            // plan::Method
+  std::uint8_t state = 0;             // patch::SiteState
   std::uint32_t tail = 0;             // trap protocol: the original bytes behind the first
   std::uint8_t pad_displacement = 0;  // trap protocol behind a pad: the d8 of the jump to it
 };
@@ -29,10 +30,11 @@ static_assert(offsetof(SiteRecord, handler) == CT_RECORD_HANDLER);
 static_assert(offsetof(SiteRecord, body) == CT_RECORD_BODY);
 static_assert(offsetof(SiteRecord, event_bits) == CT_RECORD_EVENT);
 
-/// A hooked call in flight. It is claimed by incrementing `owner` from kFree (one instruction, so a signal handler can
-/// never be given the same frame), and holds the caller's return address and one callee-saved register until the body
-/// returns. The stack slot at `sp - 8` holds the trampoline's return point for exactly as long as the frame is alive:
-/// that is what tells a frame that a longjmp left behind from one that is merely asleep on another stack.
+/// A hooked call in flight. It is claimed by incrementing `owner` from kFree (one instruction, so a signal
+/// handler can never be given the same frame), and holds the caller's return address and one callee-saved
+/// register until the body returns. The stack slot at `sp - 8` holds the trampoline's return point for
+/// exactly as long as the frame is alive: that is what tells a frame that a longjmp left behind from one that
+/// is merely asleep on another stack.
 struct alignas(CT_FRAME_BYTES) CallFrame {
   static constexpr std::int32_t kFree = -1;
   static constexpr std::uint64_t kNoStack = ~std::uint64_t{0};
@@ -42,14 +44,16 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
   std::uint64_t saved = 0;
   std::int32_t owner = kFree;
   std::uint32_t flags = 0;
-  std::uint64_t sp = kNoStack;  // stack pointer once the return address is popped; kNoStack while free or half claimed
+  std::uint64_t sp =
+      kNoStack;  // stack pointer once the return address is popped; kNoStack while free or half claimed
   CallFrame* parent = nullptr;  // a hint: the thread's newest frame when this one was made
   union {
     CallFrame* next = nullptr;  // while free
     std::uint64_t age;          // while claimed: the thread's sequence number at entry
   };
   std::uint64_t home = 0;  // serial of the thread whose free list it belongs to
-  std::uint64_t event_bits = 0;  // of the site's record, which may be gone before the frame; 0: writes no events
+  std::uint64_t event_bits =
+      0;  // of the site's record, which may be gone before the frame; 0: writes no events
 };
 static_assert(sizeof(CallFrame) == CT_FRAME_BYTES);
 static_assert(offsetof(CallFrame, return_address) == CT_FRAME_RET);
@@ -62,35 +66,35 @@ static_assert(offsetof(CallFrame, next) == CT_FRAME_NEXT && offsetof(CallFrame, 
 static_assert(offsetof(CallFrame, home) == CT_FRAME_HOME);
 static_assert(offsetof(CallFrame, event_bits) == CT_FRAME_EVENT);
 
-/// Where a thread writes its next event. Lives on a page that the kernel zeroes in a forked child, so that a child
-/// that nobody told finds `cursor == nullptr` and never touches its parent's packets.
+/// Where a thread writes its next event. Lives on a page that the kernel zeroes in a forked child, so that a
+/// child that nobody told finds `cursor == nullptr` and never touches its parent's packets.
 struct Writer {
   std::uint64_t* cursor;    // next slot; the word behind the last slot is never zero
   std::uint64_t last_time;  // not after the newest event's time
   // The rest is for the slow path (recorder/).
-  std::uint64_t* sentinel;     // the word behind the packet's last slot
-  std::uint32_t slot;          // index of the thread's slot in the shared memory
-  std::uint32_t packet;        // index of the current packet
+  std::uint64_t* sentinel;  // the word behind the packet's last slot
+  std::uint32_t slot;       // index of the thread's slot in the shared memory
+  std::uint32_t packet;     // index of the current packet
   std::uint32_t has_packet;
-  std::uint32_t free_seen;     // the pool's free_sequence when it was last found empty
-  std::uint32_t* ring;         // flight mode: own packets
+  std::uint32_t free_seen;  // the pool's free_sequence when it was last found empty
+  std::uint32_t* ring;      // flight mode: own packets
   std::uint32_t ring_size;
-  std::uint32_t ring_next;     // flight mode: the oldest of them
+  std::uint32_t ring_next;  // flight mode: the oldest of them
 };
 static_assert(offsetof(Writer, cursor) == CT_WRITER_CURSOR);
 static_assert(offsetof(Writer, last_time) == CT_WRITER_LAST);
 
 /// Per thread, in static TLS (initial-exec), usable from the first instruction of a new thread.
 struct ThreadState {
-  CallFrame* free;      // a hint: claiming may fail, then the slow path looks properly
-  CallFrame* top;       // a hint: the newest frame
+  CallFrame* free;  // a hint: claiming may fail, then the slow path looks properly
+  CallFrame* top;   // a hint: the newest frame
   Writer* writer;
   std::uint64_t home;      // serial of this thread, never reused
   std::uint64_t sequence;  // calls hooked so far
   // The rest is for the slow path.
   struct FrameChunk* chunks;
-  CallFrame* unwound;      // passed by an exception: kept until the unwinder is certainly done with it
-  std::uint64_t stack_low;   // bounds of the thread's own stack, 0 until needed
+  CallFrame* unwound;       // passed by an exception: kept until the unwinder is certainly done with it
+  std::uint64_t stack_low;  // bounds of the thread's own stack, 0 until needed
   std::uint64_t stack_high;
 };
 static_assert(offsetof(ThreadState, free) == CT_THREAD_FREE);
@@ -103,7 +107,8 @@ static_assert(offsetof(ThreadState, sequence) == CT_THREAD_SEQUENCE);
 
 extern "C" {
 /// The calling thread's state.
-extern thread_local constinit calltap::trampoline::ThreadState ct_thread __attribute__((tls_model("initial-exec")));
+extern thread_local constinit calltap::trampoline::ThreadState ct_thread
+    __attribute__((tls_model("initial-exec")));
 /// Where a hooked body returns to.
 extern const char ct_return_point[];
 extern const char ct_bare_return_point[];

@@ -1,5 +1,6 @@
-// Which unwinders the process has. The personality routine must read a register of the frame it is called for, and only
-// the unwinder that calls it can do that: programs may carry a private copy (-static-libgcc) beside libgcc_s.
+// Which unwinders the process has. The personality routine must read a register of the frame it is called
+// for, and only the unwinder that calls it can do that: programs may carry a private copy (-static-libgcc)
+// beside libgcc_s.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,8 @@ namespace calltap::trampoline {
 /// _Unwind_GetGR of one unwinder.
 using GetRegister = unsigned long (*)(void* context, int dwarf_register);
 
-/// Code in [low, high) that calls a personality routine is served by this function. Safe beside find; call under the
-/// runtime's module lock.
+/// Code in [low, high) that calls a personality routine is served by this function. Safe beside find; call
+/// under the runtime's module lock.
 void add_unwinder(std::uint64_t low, std::uint64_t high, GetRegister get_register);
 void remove_unwinder(std::uint64_t low);
 

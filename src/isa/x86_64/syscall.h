@@ -3,7 +3,8 @@
 
 namespace calltap::isa::x86_64 {
 
-/// The kernel's result: -4095..-1 is a negative errno. Any thread, signal-safe. Unused arguments may be anything.
+/// The kernel's result: -4095..-1 is a negative errno. Any thread, signal-safe. Unused arguments may be
+/// anything.
 inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
   long result;
   register long r10 __asm__("r10") = d;

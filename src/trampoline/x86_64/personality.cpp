@@ -56,15 +56,16 @@ void remove_unwinder(std::uint64_t low) {
 using namespace calltap;
 using namespace calltap::trampoline;
 
-/// Called by the unwinder for the trampoline's frame. If the unwinder cannot be asked for the register that holds the
-/// call frame, nothing is done: the frame is then found like one that a longjmp left behind.
+/// Called by the unwinder for the trampoline's frame. If the unwinder cannot be asked for the register that
+/// holds the call frame, nothing is done: the frame is then found like one that a longjmp left behind.
 ///
-/// The unwinder reads the call frame once more after this returns, so the frame is not freed now but when the next one
-/// is passed, or when the thread ends.
-extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exception_class*/, void* /*exception*/,
-                              void* context) {
+/// The unwinder reads the call frame once more after this returns, so the frame is not freed now but when the
+/// next one is passed, or when the thread ends.
+extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exception_class*/,
+                              void* /*exception*/, void* context) {
   if ((actions & kCleanupPhase) == 0) return kContinueUnwind;
-  const GetRegister get_register = find_unwinder(reinterpret_cast<std::uint64_t>(__builtin_return_address(0)));
+  const GetRegister get_register =
+      find_unwinder(reinterpret_cast<std::uint64_t>(__builtin_return_address(0)));
   if (get_register == nullptr) return kContinueUnwind;
   auto* frame = reinterpret_cast<CallFrame*>(get_register(context, kRbx));
   const isa::SignalsBlocked blocked;
