@@ -24,4 +24,7 @@ def read(path):
 
 def plain_name(name):
     """A reported name as a target writes it: without parameters, clone suffix, module and the unnamed namespace."""
-    return re.split(r"[(.@]", name.replace("(anonymous namespace)::", ""), maxsplit=1)[0].strip()
+    name = name.replace("(anonymous namespace)::", "")
+    if ")::" in name:  # a lambda or a local class of the function, not the function
+        return name
+    return re.split(r"[(.@]", name, maxsplit=1)[0].strip()

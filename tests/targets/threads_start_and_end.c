@@ -1,5 +1,6 @@
 // Threads that come and go: one after the other by the thousand, many at once, detached ones, and a pool.
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,10 +83,10 @@ int main(void) {
     start(&threads[0], detached_thread, NULL);
     pthread_detach(threads[0]);
     while (i > __atomic_load_n(&finished, __ATOMIC_ACQUIRE) + 50) {
+      sched_yield();
     }
   }
-  while (__atomic_load_n(&finished, __ATOMIC_ACQUIRE) != kDetached) {
-  }
+  while (__atomic_load_n(&finished, __ATOMIC_ACQUIRE) != kDetached) sched_yield();
   printf("detached %u\n", finished);
 
   for (unsigned i = 0; i < kPool; ++i) start(&threads[i], pool_thread, NULL);
