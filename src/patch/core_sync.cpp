@@ -15,7 +15,11 @@ base::Result<void> register_core_sync() {
 }
 
 base::Result<void> synchronise_cores() {
-  const long result = isa::native::system_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+  long result = isa::native::system_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+  constexpr long kNotRegistered = -1;  // EPERM
+  if (result == kNotRegistered && register_core_sync()) {
+    result = isa::native::system_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+  }
   if (isa::is_error(result))
     return base::Error(base::ErrorCode::kCoreSyncUnavailable, static_cast<int>(-result));
   return {};

@@ -94,7 +94,7 @@ class TrapHandler {
     previous = action;
     action = {};
     action.sa_sigaction = handle_trap;
-    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_NODEFER;
     ::sigaction(SIGTRAP, &action, nullptr);
   }
   ~TrapHandler() {
@@ -127,12 +127,24 @@ Result<void> write_step(TextWriter& writer, std::span<const TrapPoke> pokes, Ste
   return writer.apply(changes);
 }
 
+/// Does some thread block SIGTRAP, and not only for the moment that thread creation or a handler takes?
+bool trap_stays_blocked() {
+  constexpr int kLooks = 20;
+  constexpr std::uint64_t kPauseNs = 1'000'000;
+  for (int look = 0; look < kLooks; ++look) {
+    if (!any_other_thread_blocks(SIGTRAP)) return false;
+    const std::uint32_t never_changes = 0;
+    isa::futex_wait(&never_changes, never_changes, kPauseNs, false);
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<void> poke(TextWriter& writer, std::span<const TrapPoke> sorted) {
   if (sorted.empty()) return {};
   if (thread_count() == 1) return write_step(writer, sorted, Step::kAll);
-  if (any_other_thread_blocks(SIGTRAP)) return ErrorCode::kThreadBlocksTrap;
+  if (trap_stays_blocked()) return ErrorCode::kThreadBlocksTrap;
   const TrapHandler handler(sorted);
   for (const Step step : {Step::kTrap, Step::kTail, Step::kFirst}) {
     if (auto written = write_step(writer, sorted, step); !written) {

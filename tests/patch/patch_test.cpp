@@ -1,0 +1,171 @@
+// Switching real functions on and off, with and without threads that run through them.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "patch/text_writer.h"
+#include "patched_module.h"
+#include "plan/plan.h"
+
+namespace calltap::patch {
+namespace {
+
+class EveryLayout : public testing::TestWithParam<std::string> {
+ protected:
+  PatchedModule module{GetParam()};
+
+  static std::uint64_t hooked_calls() { return ct_thread.sequence; }
+  [[nodiscard]] bool uses_trap() {
+    return module.patch().records()[0].method == static_cast<std::uint8_t>(plan::Method::kTrap);
+  }
+};
+
+/// Threads that call all functions in turn and check the results, until told to stop.
+class Callers {
+ public:
+  Callers(const PatchedModule& module, int count) {
+    for (int i = 0; i < count; ++i) {
+      threads_.emplace_back([this, &module] {
+        running_.fetch_add(1);
+        while (!stop_.load(std::memory_order_relaxed)) {
+          if (!module.all_work()) wrong_.fetch_add(1);
+        }
+        hooked_.fetch_add(ct_thread.sequence);
+      });
+    }
+    while (running_.load() < count) std::this_thread::yield();
+  }
+  ~Callers() { stop(); }
+  void stop() {
+    stop_.store(true);
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  [[nodiscard]] int wrong() const { return wrong_.load(); }
+  [[nodiscard]] std::uint64_t hooked() const { return hooked_.load(); }
+
+ private:
+  std::atomic<int> running_{0};
+  std::atomic<int> wrong_{0};
+  std::atomic<std::uint64_t> hooked_{0};
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+TEST_P(EveryLayout, PreparedFunctionsRunUnhooked) {
+  ASSERT_EQ(module.prepare(), "");
+  const std::uint64_t before = hooked_calls();
+  EXPECT_TRUE(module.all_work());
+  EXPECT_EQ(hooked_calls(), before);
+}
+
+TEST_P(EveryLayout, EnabledFunctionsAreHookedAndWork) {
+  ASSERT_EQ(module.prepare(), "");
+  ASSERT_EQ(module.enable(), "");
+  const std::uint64_t before = hooked_calls();
+  EXPECT_TRUE(module.all_work());
+  EXPECT_EQ(hooked_calls(), before + PatchedModule::kFunctions);
+}
+
+TEST_P(EveryLayout, DisabledFunctionsRunUnhookedAgain) {
+  ASSERT_EQ(module.prepare(), "");
+  const std::vector<std::uint8_t> prepared = module.text();
+  ASSERT_EQ(module.enable(), "");
+  EXPECT_NE(module.text(), prepared);
+  ASSERT_EQ(module.disable(), "");
+  const std::uint64_t before = hooked_calls();
+  EXPECT_TRUE(module.all_work());
+  EXPECT_EQ(hooked_calls(), before);
+  EXPECT_EQ(module.text(), prepared);
+}
+
+TEST_P(EveryLayout, TogglesWhileThreadsRunThroughTheSites) {
+  ASSERT_EQ(module.prepare(), "");
+  Callers callers(module, 3);
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_EQ(module.enable(), "");
+    ASSERT_EQ(module.disable(), "");
+  }
+  callers.stop();
+  EXPECT_EQ(callers.wrong(), 0);
+  EXPECT_GT(callers.hooked(), 0u);
+}
+
+TEST_P(EveryLayout, OneByteAToggle) {
+  ASSERT_EQ(module.prepare(), "");
+  if (uses_trap()) GTEST_SKIP() << "this layout needs the trap protocol";
+  const std::vector<std::uint8_t> off = module.text();
+  ASSERT_EQ(module.enable(), "");
+  const std::vector<std::uint8_t> on = module.text();
+  int changed = 0;
+  for (std::size_t i = 0; i < on.size(); ++i) changed += on[i] != off[i] ? 1 : 0;
+  EXPECT_EQ(changed, PatchedModule::kFunctions);
+}
+
+TEST_P(EveryLayout, RefusesTextThatIsNotWhatItShouldBe) {
+  ASSERT_EQ(module.prepare(), "");
+  // Somebody else's breakpoint on one of the functions.
+  const std::uint64_t unit = module.patch().records()[7].unit;
+  const ByteChange breakpoint = {unit, *reinterpret_cast<const std::uint8_t*>(unit), 0xcc};
+  {
+    TextWriter writer;
+    ASSERT_TRUE(writer.apply({&breakpoint, 1}).ok());
+  }
+  const std::vector<std::uint8_t> before = module.text();
+  EXPECT_NE(module.enable().find("found cc"), std::string::npos);
+  EXPECT_EQ(module.text(), before) << "nothing may be written when one byte is wrong";
+}
+
+TEST_P(EveryLayout, NeverHasPagesWritableAndExecutable) {
+  ASSERT_EQ(module.prepare(), "");
+  std::atomic<bool> stop{false};
+  std::atomic<int> seen{0};
+  std::thread watcher([&] {
+    while (!stop.load()) {
+      std::ifstream maps("/proc/self/maps");
+      for (std::string line; std::getline(maps, line);)
+        seen += line.find(" rwx") != std::string::npos ? 1 : 0;
+    }
+  });
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(module.enable(), "");
+    EXPECT_EQ(module.disable(), "");
+  }
+  stop.store(true);
+  watcher.join();
+  EXPECT_EQ(TextWriter().way(), WriteWay::kProcMem);
+  EXPECT_EQ(seen.load(), 0);
+}
+
+TEST_P(EveryLayout, AThreadThatBlocksSigtrapIsNotKilled) {
+  ASSERT_EQ(module.prepare(), "");
+  std::atomic<bool> stop{false};
+  std::atomic<bool> ready{false};
+  std::thread blocker([&] {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    ready.store(true);
+    while (!stop.load()) EXPECT_TRUE(module.all_work());
+  });
+  while (!ready.load()) std::this_thread::yield();
+  const std::string error = module.enable();
+  if (uses_trap()) {
+    EXPECT_NE(error.find("SIGTRAP"), std::string::npos);
+  } else {
+    EXPECT_EQ(error, "");
+  }
+  stop.store(true);
+  blocker.join();
+}
+
+INSTANTIATE_TEST_SUITE_P(Patch, EveryLayout, testing::ValuesIn(built_layouts()),
+                         [](const auto& layout) { return layout.param; });
+
+}  // namespace
+}  // namespace calltap::patch
