@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""gdb sees through hooked frames: stopped anywhere, the backtrace of each thread goes down to where the thread began."""
+"""gdb sees through hooked frames: stopped anywhere, each thread's backtrace goes down to where it began."""
 import argparse
 import os
 import pathlib
@@ -46,8 +46,8 @@ def main():
     parser.add_argument("program")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="calltap-hazard-") as scratch:
-        command = [arguments.calltap, "record", "--max-size", "1M", "-o", str(pathlib.Path(scratch) / "recording"), "--",
-                   arguments.program]
+        command = [arguments.calltap, "record", "--max-size", "1M", "-o", str(pathlib.Path(scratch) / "recording"),
+                   "--", arguments.program]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as tool:
             pid = recorded_process.wait_for_target(tool.pid, pathlib.Path(arguments.program).name)
             problems = check(pid)

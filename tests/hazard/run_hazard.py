@@ -27,7 +27,7 @@ def parse_arguments():
     parser.add_argument("--calltap", required=True)
     parser.add_argument("--babeltrace", help="the script that compares babeltrace2 with calltap info")
     parser.add_argument("--exits", choices=("all", "fewer", "any"), default="all",
-                        help="fewer: calls may be in flight at the end; any: and a forked child returns from its parent's")
+                        help="fewer: calls may be in flight at the end; any: and a child returns from its parent's calls")
     parser.add_argument("--ahead", type=int, default=0,
                         help="so many calls may have been left by a signal after their entry, before they counted")
     parser.add_argument("--keep", help="put the recording here and keep it")
@@ -114,7 +114,8 @@ def check_recording(arguments, directory, counted):
         problems.append(f"{discarded} events were discarded")
     problems += check_events(directory, reported, arguments.exits)
     if arguments.babeltrace:
-        other = subprocess.run([arguments.babeltrace, arguments.calltap, str(directory)], capture_output=True, text=True, check=False)
+        other = subprocess.run([arguments.babeltrace, arguments.calltap, str(directory)], capture_output=True,
+                               text=True, check=False)
         if other.returncode != 0:
             problems.append(f"babeltrace2 disagrees: {other.stdout}{other.stderr}")
     return problems

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SIGKILL in mid-run: the recording has at least every call that the program said was done, and both readers open it."""
+"""SIGKILL in mid-run: the recording has every call that the program said was done, and both readers open it."""
 import argparse
 import os
 import pathlib
@@ -51,7 +51,8 @@ def check(arguments, scratch):
     for process in trace_events.process_directories(directory):
         if trace_events.read_process(process).events == 0:
             problems.append(f"{process.name}: no events")
-    other = subprocess.run([arguments.babeltrace, arguments.calltap, str(directory)], capture_output=True, text=True, check=False)
+    other = subprocess.run([arguments.babeltrace, arguments.calltap, str(directory)], capture_output=True,
+                           text=True, check=False)
     if other.returncode != 0:
         problems.append(f"babeltrace2 disagrees: {other.stdout}{other.stderr}")
     return problems
