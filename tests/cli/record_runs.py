@@ -110,11 +110,14 @@ def expect_accounted(session, discarded):
 
 
 def record_with_the_tool_held(session, mode):
-    """The tool stands still for a moment, so the buffers must fill."""
+    """The tool stands still until the program has made more events than the buffers hold, or waits for it."""
     tool = session.start(["--on-full", mode, "--buffer", "256K"], "calls_many", "1000", "catch")
     expect(tool.stdout.readline() == "ready\n", "the program did not start")
     tool.send_signal(signal.SIGSTOP)
-    time.sleep(0.3)
+    for _ in range(40):
+        time.sleep(0.05)
+        if session.counted()["work"] > 200000:
+            break
     tool.send_signal(signal.SIGCONT)
     os.killpg(tool.pid, signal.SIGINT)
     _, errors = tool.communicate(timeout=60)

@@ -49,13 +49,14 @@ HOOKED static int round_trip(unsigned n) {
   return value;
 }
 
+// Without shared memory, in which a recording's buffers are.
 static long resident_kib(void) {
   char line[256];
   long value = -1;
   FILE* file = fopen("/proc/self/status", "r");
   if (file == NULL) abort();
   while (fgets(line, sizeof line, file) != NULL) {
-    if (strncmp(line, "VmRSS:", 6) == 0) value = atol(line + 6);
+    if (strncmp(line, "RssAnon:", 8) == 0) value = atol(line + 8);
   }
   fclose(file);
   return value;

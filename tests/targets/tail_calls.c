@@ -77,13 +77,14 @@ HOOKED static int variadic(int count, ...) {
   return last_of_variadic(sum);
 }
 
+// Without shared memory, in which a recording's buffers are.
 static long resident_kib(void) {
   char line[256];
   long value = -1;
   FILE* file = fopen("/proc/self/status", "r");
   if (file == NULL) abort();
   while (fgets(line, sizeof line, file) != NULL) {
-    if (strncmp(line, "VmRSS:", 6) == 0) value = atol(line + 6);
+    if (strncmp(line, "RssAnon:", 8) == 0) value = atol(line + 8);
   }
   fclose(file);
   return value;
