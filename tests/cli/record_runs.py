@@ -114,9 +114,10 @@ def record_with_the_tool_held(session, mode):
     tool = session.start(["--on-full", mode, "--buffer", "256K"], "calls_many", "1000", "catch")
     expect(tool.stdout.readline() == "ready\n", "the program did not start")
     tool.send_signal(signal.SIGSTOP)
+    before = session.counted()["work"]
     for _ in range(40):
         time.sleep(0.05)
-        if session.counted()["work"] > 200000:
+        if session.counted()["work"] > before + 200000:
             break
     tool.send_signal(signal.SIGCONT)
     os.killpg(tool.pid, signal.SIGINT)
