@@ -110,14 +110,14 @@ def expect_accounted(session, discarded):
 
 
 def record_with_the_tool_held(session, mode):
-    """The tool stands still until the program has made more events than the buffers hold, or waits for it."""
+    """The tool stands still until the program has made four million events, more than any pool holds, or waits."""
     tool = session.start(["--on-full", mode, "--buffer", "256K"], "calls_many", "1000", "catch")
     expect(tool.stdout.readline() == "ready\n", "the program did not start")
     tool.send_signal(signal.SIGSTOP)
     before = session.counted()["work"]
     for _ in range(40):
         time.sleep(0.05)
-        if session.counted()["work"] > before + 200000:
+        if session.counted()["work"] > before + 1000000:
             break
     tool.send_signal(signal.SIGCONT)
     os.killpg(tool.pid, signal.SIGINT)
