@@ -110,7 +110,7 @@ def expect_accounted(session, discarded):
 
 
 def record_with_the_tool_held(session, mode):
-    """The tool stands still until the program has made four million events, more than any pool holds, or waits."""
+    """The tool stands still until the program has made a hundred times the events that its buffer holds, or waits."""
     tool = session.start(["--on-full", mode, "--buffer", "256K"], "calls_many", "1000", "catch")
     expect(tool.stdout.readline() == "ready\n", "the program did not start")
     tool.send_signal(signal.SIGSTOP)
