@@ -3,17 +3,19 @@
 //
 //   toggle_bench MODULE SITES THREADS ROUNDS      MODULE is made from toggle_module.S
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <link.h>
-#include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "isa/native.h"
@@ -54,15 +56,42 @@ Cost cost_of(Work work) {
   return {milliseconds(CLOCK_MONOTONIC) - wall, milliseconds(CLOCK_THREAD_CPUTIME_ID) - cpu};
 }
 
-/// Threads that call one function of the module after the other, and note the longest time between two calls.
+/// How long the calling thread has waited for a CPU since it started, as the kernel accounts it.
+class CpuWait {
+ public:
+  CpuWait() : fd_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+  ~CpuWait() { ::close(fd_); }
+  CpuWait(const CpuWait&) = delete;
+  CpuWait& operator=(const CpuWait&) = delete;
+
+  /// Milliseconds; 0 where the kernel does not account it.
+  [[nodiscard]] double read() const {
+    char text[64] = {};
+    if (::pread(fd_, text, sizeof text - 1, 0) <= 0) return 0;
+    char* wait = nullptr;
+    static_cast<void>(std::strtoull(text, &wait, 10));  // the first number is time on a CPU
+    return static_cast<double>(std::strtoull(wait, nullptr, 10)) / 1e6;
+  }
+
+ private:
+  int fd_;
+};
+
+/// Milliseconds between two calls of a thread.
+struct Pause {
+  double all = 0;
+  double not_waiting = 0;  // without waiting for a CPU: what the thread itself was held up by
+};
+
+/// Threads that call one function of the module after the other, and note the longest pause between two
+/// calls.
 class Callers {
  public:
-  Callers(int count, const std::uint8_t* first, std::size_t sites)
-      : longest_(static_cast<std::size_t>(count)) {
-    for (std::size_t i = 0; i < longest_.size(); ++i) {
-      threads_.emplace_back([this, i, first, sites] { call(longest_[i], first, sites); });
-    }
+  Callers(int count, const std::uint8_t* first, std::size_t sites, double ticks_per_ms)
+      : longest_(static_cast<std::size_t>(count)), first_(first), sites_(sites), ticks_per_ms_(ticks_per_ms) {
+    for (Longest& longest : longest_) threads_.emplace_back([this, &longest] { call(longest); });
     while (started_.load() < count) std::this_thread::yield();
+    ::usleep(20'000);  // until the scheduler has spread them
   }
   ~Callers() {
     stop_ = true;
@@ -71,28 +100,54 @@ class Callers {
   Callers(const Callers&) = delete;
   Callers& operator=(const Callers&) = delete;
 
-  /// Clock ticks of the longest pause of any thread since the last call of this.
-  std::uint64_t take_longest() {
-    std::uint64_t longest = 0;
-    for (auto& l : longest_) longest = std::max(longest, l.exchange(0));
-    return longest;
+  /// The longest pause of any thread since the last call of this.
+  Pause take_longest() {
+    Pause pause;
+    for (Longest& longest : longest_) {
+      pause.all = std::max(pause.all, longest.all.exchange(0));
+      pause.not_waiting = std::max(pause.not_waiting, longest.not_waiting.exchange(0));
+    }
+    return pause;
   }
 
  private:
-  void call(std::atomic<std::uint64_t>& longest, const std::uint8_t* first, std::size_t sites) {
+  struct Longest {
+    std::atomic<double> all{0};
+    std::atomic<double> not_waiting{0};
+  };
+
+  void call(Longest& longest) {
+    const CpuWait cpu_wait;
+    const auto suspicious = static_cast<std::uint64_t>(ticks_per_ms_ / 50);  // 20 us: look closer
+    double waited_before = cpu_wait.read();
     ++started_;
     std::uint64_t before = isa::native::read_clock();
-    for (std::size_t i = 0; !stop_.load(std::memory_order_relaxed); i = i + 1 == sites ? 0 : i + 1) {
+    for (std::size_t i = 0; !stop_.load(std::memory_order_relaxed); i = i + 1 == sites_ ? 0 : i + 1) {
       const auto function =
-          reinterpret_cast<long (*)(long)>(reinterpret_cast<std::uint64_t>(first + i * kStride));
+          reinterpret_cast<long (*)(long)>(reinterpret_cast<std::uint64_t>(first_ + i * kStride));
       if (function(static_cast<long>(i)) != static_cast<long>(i) + 1) std::abort();
       const std::uint64_t now = isa::native::read_clock();
-      if (now - before > longest.load(std::memory_order_relaxed)) longest.store(now - before);
-      before = now;
+      if (now - before > suspicious) {
+        const double pause = static_cast<double>(now - before) / ticks_per_ms_;
+        const double waited = cpu_wait.read();
+        raise(longest.all, pause);
+        raise(longest.not_waiting, pause - (waited - waited_before));
+        waited_before = waited;
+        before = isa::native::read_clock();
+      } else {
+        before = now;
+      }
     }
   }
 
-  std::vector<std::atomic<std::uint64_t>> longest_;
+  static void raise(std::atomic<double>& longest, double pause) {
+    if (pause > longest.load(std::memory_order_relaxed)) longest.store(pause);
+  }
+
+  std::vector<Longest> longest_;
+  const std::uint8_t* first_;
+  std::size_t sites_;
+  double ticks_per_ms_;
   std::vector<std::thread> threads_;
   std::atomic<int> started_{0};
   std::atomic<bool> stop_{false};
@@ -146,14 +201,53 @@ void load(const char* path, std::size_t count, Target& target) {
   target.selection.handler = ct_bare_hook;
 }
 
-void print_series(const char* name, const std::vector<double>& values) {
-  std::printf(", \"%s\": [", name);
-  for (std::size_t i = 0; i < values.size(); ++i) std::printf("%s%.4f", i == 0 ? "" : ", ", values[i]);
-  std::printf("]");
-}
+/// One value a round of everything that is measured.
+class Series {
+ public:
+  void add(const char* name, double value) {
+    for (auto& [known, values] : series_) {
+      if (known == name) return values.push_back(value);
+    }
+    series_.emplace_back(name, std::vector{value});
+  }
+  void print() const {
+    for (const auto& [name, values] : series_) {
+      std::printf(", \"%s\": [", name.c_str());
+      for (std::size_t i = 0; i < values.size(); ++i) std::printf("%s%.4f", i == 0 ? "" : ", ", values[i]);
+      std::printf("]");
+    }
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::vector<double>>> series_;
+};
 
 void check(const base::Result<void>& result) {
   if (!result) fail("cannot switch the sites");
+}
+
+void toggle(patch::ModulePatch& module, const Target& target, int threads, int rounds, Series& series) {
+  const std::size_t count = target.sites.size();
+  Callers callers(threads, target.first, count, ticks_per_millisecond());
+  for (int round = 0; round < rounds; ++round) {
+    // The same time once with and once without switching: what the scheduler and others do is in both.
+    static_cast<void>(callers.take_longest());
+    const double begin = milliseconds(CLOCK_MONOTONIC);
+    const Cost on = cost_of([&] { check(patch::Patcher().enable(module, 0, count)); });
+    ::usleep(20'000);
+    const Cost off = cost_of([&] { check(patch::Patcher().disable(module, 0, count)); });
+    const Pause with = callers.take_longest();
+    ::usleep(static_cast<useconds_t>((milliseconds(CLOCK_MONOTONIC) - begin) * 1e3));
+    const Pause without = callers.take_longest();
+    series.add("enable_wall_ms", on.wall);
+    series.add("enable_cpu_ms", on.cpu);
+    series.add("disable_wall_ms", off.wall);
+    series.add("disable_cpu_ms", off.cpu);
+    series.add("pause_ms", with.not_waiting);
+    series.add("pause_without_ms", without.not_waiting);
+    series.add("pause_with_waiting_ms", with.all);
+    series.add("pause_without_with_waiting_ms", without.all);
+  }
 }
 
 void run(const char* path, std::size_t count, int thread_count, int rounds) {
@@ -167,42 +261,14 @@ void run(const char* path, std::size_t count, int thread_count, int rounds) {
     if (!counts || counts->prepared != count) fail("cannot prepare all sites");
   });
   const long anonymous_after = anonymous_kib();
-  const double ticks = ticks_per_millisecond();
-  std::vector<double> enable_wall;
-  std::vector<double> enable_cpu;
-  std::vector<double> disable_wall;
-  std::vector<double> disable_cpu;
-  std::vector<double> pause;
-  std::vector<double> pause_without;
-  Callers callers(thread_count, target.first, count);
-  ::usleep(20'000);  // until the scheduler has spread them
-  for (int round = 0; round < rounds; ++round) {
-    // The same time once with and once without switching: what the scheduler and others do is in both.
-    callers.take_longest();
-    const double begin = milliseconds(CLOCK_MONOTONIC);
-    const Cost on = cost_of([&] { check(patch::Patcher().enable(module, 0, count)); });
-    ::usleep(20'000);
-    const Cost off = cost_of([&] { check(patch::Patcher().disable(module, 0, count)); });
-    pause.push_back(static_cast<double>(callers.take_longest()) / ticks);
-    ::usleep(static_cast<useconds_t>((milliseconds(CLOCK_MONOTONIC) - begin) * 1e3));
-    pause_without.push_back(static_cast<double>(callers.take_longest()) / ticks);
-    enable_wall.push_back(on.wall);
-    enable_cpu.push_back(on.cpu);
-    disable_wall.push_back(off.wall);
-    disable_cpu.push_back(off.cpu);
-  }
+  Series series;
+  toggle(module, target, thread_count, rounds, series);
   const auto method = static_cast<plan::Method>(module.records()[0].method);
-  std::printf(
-      "{\"sites\": %zu, \"threads\": %d, \"method\": \"%s\", \"prepare_wall_ms\": %.3f, \"prepare_cpu_ms\": "
-      "%.3f",
-      count, thread_count, plan::name(method).data(), prepare.wall, prepare.cpu);
+  std::printf("{\"sites\": %zu, \"threads\": %d, \"method\": \"%s\"", count, thread_count,
+              plan::name(method).data());
+  std::printf(", \"prepare_wall_ms\": %.3f, \"prepare_cpu_ms\": %.3f", prepare.wall, prepare.cpu);
   std::printf(", \"anonymous_kib\": %ld", anonymous_after - anonymous_before);
-  print_series("enable_wall_ms", enable_wall);
-  print_series("enable_cpu_ms", enable_cpu);
-  print_series("disable_wall_ms", disable_wall);
-  print_series("disable_cpu_ms", disable_cpu);
-  print_series("pause_ms", pause);
-  print_series("pause_without_ms", pause_without);
+  series.print();
   std::printf("}\n");
 }
 

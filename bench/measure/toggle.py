@@ -29,10 +29,11 @@ def one(env, table, module, sites, threads):
     name = f"{sites:,} sites, {result['method']}, {threads} thread{'s' if threads != 1 else ''}"
     if threads == 0:
         table.add(f"{name}: prepare, once", "ms", [result["prepare_wall_ms"]])
-        table.add(f"{name}: memory a site, with its 256 bytes of text", "bytes", [result["anonymous_kib"] * 1024 / sites])
+        table.add(f"{name}: memory a site (256 are its text)", "bytes", [result["anonymous_kib"] * 1024 / sites])
     for verb in ("enable", "disable"):
         note = f"CPU time {median(result[f'{verb}_cpu_ms']):.2f}"
         table.add(f"{name}: {verb}", "ms", result[f"{verb}_wall_ms"], note=note)
     if threads > 0:
+        # What a thread waits for a CPU is the scheduler's; that is in the JSON of toggle_bench too.
         table.add(f"{name}: longest pause of a thread", "ms", result["pause_ms"], result["pause_without_ms"],
-                  "without switching")
+                  "without switching", note=f"{median(result['pause_with_waiting_ms']):.1f} with waiting for a CPU")
