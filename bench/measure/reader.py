@@ -37,7 +37,8 @@ def measure(env, table):
         contenders["sqlite"] = lambda: report(env, "sqlite")
     results = rounds(env.rounds, contenders)
     for size, samples in results.items():
-        name = f"report, {events[size] / 1e6:,.0f} M events" + (" of SQLite" if size == "sqlite" else " of one function")
+        kind = "SQLite" if size == "sqlite" else "one function"
+        name = f"report, {events[size] / 1e6:,.0f} M events of {kind}"
         table.add(f"{name}: speed", "M/s", [events[size] / s["wall"] / 1e6 for s in samples])
         table.add(f"{name}: most memory", "MiB", [s["rss_kib"] / 1024 for s in samples])
     shutil.rmtree(env.recording("reader-large"))

@@ -12,8 +12,8 @@ LAYOUTS = {"pad": 1, "mirror": 2, "trap": 3}
 
 def measure(env, table):
     site_counts = (1_000, 10_000) if env.quick else (1_000, 10_000, 100_000)
-    table.section(f"Enable and disable ({len(os.sched_getaffinity(0))} CPUs: with more threads the wall clock includes waiting"
-                  " for one)")
+    cpus = len(os.sched_getaffinity(0))
+    table.section(f"Enable and disable ({cpus} CPUs: with more threads the wall clock includes waiting for one)")
     for sites in site_counts:
         for method, layout in LAYOUTS.items():
             module = env.compile(f"toggle-{method}-{sites}.so", "-shared", "-nostdlib", f"-DSITES={sites}",
