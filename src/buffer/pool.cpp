@@ -15,6 +15,8 @@ std::uint32_t Pool::claim_thread(std::uint32_t tid) const {
       t.incarnation.fetch_add(1, std::memory_order_relaxed);
       for (std::uint64_t& count : t.discarded) count = 0;
       t.packet_sequence = 0;
+      t.packets_claimed.store(0, std::memory_order_relaxed);
+      t.packets_released.store(0, std::memory_order_relaxed);
       std::atomic<std::uint32_t>& used = control().slots_used;
       for (std::uint32_t now = used.load(); now <= slot && !used.compare_exchange_weak(now, slot + 1);) {
       }
@@ -26,6 +28,9 @@ std::uint32_t Pool::claim_thread(std::uint32_t tid) const {
 
 std::uint32_t Pool::claim_packet(std::uint32_t slot) const {
   Control& c = control();
+  ThreadSlot& owner = thread(slot);
+  const std::uint32_t claimed = owner.packets_claimed.load(std::memory_order_relaxed);
+  if (claimed - owner.packets_released.load(std::memory_order_acquire) >= c.packets_per_thread) return kNone;
   const std::uint32_t words = (c.packet_count + 63) / 64;
   for (std::uint32_t word = 0; word < words; ++word) {
     std::uint64_t bits = c.free_bits[word].load(std::memory_order_relaxed);
@@ -36,7 +41,8 @@ std::uint32_t Pool::claim_packet(std::uint32_t slot) const {
         const std::uint32_t index = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bit));
         PacketDescriptor& d = descriptor(index);
         d.thread_slot = slot;
-        d.incarnation = thread(slot).incarnation.load(std::memory_order_relaxed);
+        d.incarnation = owner.incarnation.load(std::memory_order_relaxed);
+        owner.packets_claimed.store(claimed + 1, std::memory_order_relaxed);
         d.state.store(static_cast<std::uint32_t>(PacketState::kWriting), std::memory_order_release);
         return index;
       }
@@ -53,11 +59,6 @@ void Pool::queue_packet(std::uint32_t index) const {
   queue(ticket).store(index + 1, std::memory_order_release);
   c.full_sequence.fetch_add(1, std::memory_order_seq_cst);
   if (c.tool_sleeps.load(std::memory_order_seq_cst) != 0) isa::futex_wake(&c.full_sequence, 1, true);
-}
-
-void Pool::drop_packet(std::uint32_t index) const {
-  descriptor(index).state.store(static_cast<std::uint32_t>(PacketState::kFree), std::memory_order_release);
-  control().free_bits[index / 64].fetch_or(std::uint64_t{1} << (index % 64), std::memory_order_release);
 }
 
 }  // namespace calltap::buffer

@@ -33,12 +33,11 @@ class Pool {
 
   /// A thread slot for `tid`, or kNone when all are taken.
   [[nodiscard]] std::uint32_t claim_thread(std::uint32_t tid) const;
-  /// A free packet, now in state kWriting and owned by the slot, or kNone.
+  /// A free packet, now in state kWriting and owned by the slot, or kNone: the pool is empty, or the thread
+  /// has as many as it may.
   [[nodiscard]] std::uint32_t claim_packet(std::uint32_t slot) const;
   /// Hands a packet to the tool and wakes it if it sleeps (a system call then).
   void queue_packet(std::uint32_t index) const;
-  /// Takes the slot's packet back to state kFree without the tool's help (it held no event).
-  void drop_packet(std::uint32_t index) const;
 
  private:
   [[nodiscard]] std::atomic<std::uint32_t>& queue(std::uint32_t ticket) const {

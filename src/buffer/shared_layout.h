@@ -46,7 +46,8 @@ struct alignas(128) ThreadSlot {
   std::atomic<std::uint32_t> tid;          // 0 = free; set by the thread, cleared by the tool
   std::atomic<std::uint32_t> incarnation;  // which use of this slot
   std::atomic<std::uint32_t> ended;        // 1: the thread is gone, the tool may collect the slot
-  std::uint32_t reserved;
+  std::atomic<std::uint32_t> packets_claimed;   // by the thread, in this incarnation
+  std::atomic<std::uint32_t> packets_released;  // of those, given back by the tool
   std::uint64_t first_time;                         // ticks at registration
   std::uint64_t discarded[event::kDiscardReasons];  // of this incarnation, written by the thread alone
   std::uint64_t packet_sequence;                    // next packet's number
@@ -77,7 +78,6 @@ struct alignas(64) Control {
   std::atomic<std::uint32_t> waiters;                         // threads asleep on free_sequence
   std::atomic<std::uint32_t> slots_used;                      // no thread slot from here on was ever used
   alignas(64) std::atomic<std::uint64_t> slotless_discarded;  // events of threads that found no slot
-  std::atomic<std::uint64_t> frameless_calls;  // calls that ran unhooked for lack of a call frame
 
   // Free packets, one bit each: set = free.
   alignas(64) std::atomic<std::uint64_t> free_bits[kMaxPackets / 64];

@@ -99,15 +99,23 @@ int record(const RecordOptions& options) {
   if (const auto error = trace::write_session(directory, description)) {
     throw SourceError(fmt::format("cannot write to {}: {}", directory.string(), error.message()));
   }
-  ::signal(SIGPIPE, SIG_IGN);
   RecordSession session(options, directory);
   const pid_t child = start_target(path, options, runtime, session.name());
+  ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   const int status = session.run(child);
   report_end(session, options);
   constexpr int kSignalled = 128;
   return WIFSIGNALED(status) ? kSignalled + WTERMSIG(status) : WEXITSTATUS(status);
 }
+
+/// CLI11 would take -1 for a very large size. Runs after the transformation to bytes, too.
+const CLI::Validator kIsSize(
+    [](const std::string& text) {
+      const bool number = !text.empty() && text[0] >= '0' && text[0] <= '9' && text != "0";
+      return number ? std::string() : "\"" + text + "\" is not a size; write for example 512K, 8M or 1G";
+    },
+    "");
 
 }  // namespace
 
@@ -135,10 +143,12 @@ void add_record(CLI::App& app, int& status) {
       ->type_name("wait|discard|flight")
       ->default_str("wait");
   command->add_option("--buffer", options->buffers.bytes_per_thread, "memory for events per thread")
+      ->check(kIsSize)
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE")
       ->default_str("8M");
   command->add_option("--max-size", options->max_bytes, "stop recording when the trace is this large")
+      ->check(kIsSize)
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE");
   command->add_flag("--force", options->force, "run the program even if it has nothing to record");
@@ -149,6 +159,7 @@ void add_record(CLI::App& app, int& status) {
   command->positionals_at_end(true);
   command->callback([options, &status] {
     try {
+      ::sigprocmask(SIG_SETMASK, nullptr, &options->signals);
       status = record(*options);
     } catch (const std::exception& error) {
       status = fail(error.what());

@@ -1,6 +1,8 @@
 // What `calltap record` was asked to do.
 #pragma once
 
+#include <signal.h>
+
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@ struct RecordOptions {
   std::uint64_t max_bytes = 0;
   bool force = false;
   std::vector<std::string> command;
+  sigset_t signals{};  // the mask that the program is to start with: the one we were started with
 };
 
 }  // namespace calltap::cli

@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "buffer/session_protocol.h"
+#include "cli/loader_libraries.h"
 #include "cli/row_filter.h"
 
 namespace calltap::cli {
@@ -33,6 +34,20 @@ bool is_script(const std::string& path) {
       fd >= 0 && ::read(fd, start, sizeof start) == sizeof start && start[0] == '#' && start[1] == '!';
   if (fd >= 0) ::close(fd);
   return script;
+}
+
+/// AddressSanitizer insists on being the first library, lest another one define what it intercepts; ours defines
+/// nothing of the kind.
+void calm_address_sanitizer(const std::string& path) {
+  const auto file = site::ElfFile::open(path.c_str());
+  if (!file) return;
+  for (const std::string& library : loader_libraries(std::string(file->interpreter()), path)) {
+    if (library.find("/libasan.so") == std::string::npos) continue;
+    const char* old = std::getenv("ASAN_OPTIONS");
+    const std::string options = old == nullptr || *old == '\0' ? "" : std::string(old) + ":";
+    ::setenv("ASAN_OPTIONS", (options + "verify_asan_link_order=0").c_str(), 1);
+    return;
+  }
 }
 
 /// The loader ignores LD_PRELOAD for programs that gain privileges.
@@ -63,9 +78,7 @@ void check_sites(const std::string& path, const RecordOptions& options) {
 }
 
 [[noreturn]] void execute(const std::string& path, const RecordOptions& options, int report) {
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::sigprocmask(SIG_SETMASK, &options.signals, nullptr);
   std::vector<char*> arguments;
   for (const std::string& word : options.command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
@@ -149,6 +162,7 @@ pid_t start_target(const std::string& path, const RecordOptions& options, const 
       preloaded == nullptr || *preloaded == '\0' ? runtime : runtime + ":" + preloaded;
   const pid_t child = ::fork();
   if (child == 0) {
+    calm_address_sanitizer(path);
     ::setenv("LD_PRELOAD", preload.c_str(), 1);
     ::setenv(buffer::kSessionVariable, session.c_str(), 1);
     execute(path, options, report[1]);

@@ -314,11 +314,40 @@ void ct_event_write(std::uint64_t bits) {
   if (w != nullptr) recorder::write_event(recorder::process().pool, *w, bits);
 }
 
-/// From the trampolines: `step` is 1 at the entry, 2 at the exit.
-void ct_event_slow(const calltap::trampoline::CallFrame* frame, std::uint32_t step) {
+/// From the trampolines.
+void ct_event_slow(calltap::trampoline::CallFrame* frame, std::uint64_t bits) {
   using namespace calltap;
-  if (recorder::discard_quickly(ct_thread)) return;
+  const bool entry = (bits & 31) == static_cast<std::uint64_t>(event::EventId::kEntry);
+  const std::uint32_t flags = entry ? 0 : trampoline::CallFrame::kReported;
+  if (recorder::discard_quickly(ct_thread)) {
+    frame->event = bits;
+    frame->flags = flags;
+    return;
+  }
   const isa::SignalsBlocked blocked;
-  ct_event_write(frame->event_bits + step - 1);
+  ct_event_write(bits);
+  frame->event = bits;
+  frame->flags = flags;
+}
+
+void ct_event_missed() {
+  using namespace calltap;
+  constexpr std::uint64_t kEventsOfACall = 2;
+  trampoline::Writer* w = recorder::writer_of(ct_thread);
+  if (w != nullptr) {
+    recorder::count_discarded(recorder::process().pool.thread(w->slot), event::DiscardReason::kNoFrame,
+                              kEventsOfACall);
+  }
+}
+
+bool ct_event_is_written(std::uint32_t address_low, std::uint64_t bits) {
+  using namespace calltap;
+  const recorder::Process& p = recorder::process();
+  if (p.mode.load(std::memory_order_acquire) != recorder::Mode::kOn) return false;
+  const auto begin = reinterpret_cast<std::uint64_t>(p.pool.packet(0));
+  const std::uint64_t end = begin + std::uint64_t{p.pool.control().packet_count} * event::kPacketBytes;
+  std::uint64_t address = (begin & ~std::uint64_t{0xffffffff}) | address_low;
+  if (address < begin) address += std::uint64_t{1} << 32;
+  return address < end && *reinterpret_cast<const volatile std::uint64_t*>(address) == bits;
 }
 }

@@ -132,18 +132,23 @@ bool is_unwinder(std::string_view name) {
   return name.starts_with("libgcc_s") || name.starts_with("libunwind");
 }
 
-/// The unwinder's function that the personality routine needs, if the module has one.
+/// The unwinder's functions that the personality routine needs, if the module has them.
 void find_unwinder(Module& module, const site::ElfFile& file, const site::SymbolTable& symbols) {
+  trampoline::Unwinder unwinder;
   for (const site::Symbol& symbol : symbols.symbols()) {
-    if (symbol.name != "_Unwind_GetGR") continue;
-    for (const site::Segment& segment : file.segments()) {
-      if (segment.type != PT_LOAD || (segment.flags & PF_X) == 0) continue;
-      const std::uint64_t low = base::to_target(segment.address, module.load_bias).value;
-      trampoline::add_unwinder(
-          low, low + segment.memory_size,
-          reinterpret_cast<trampoline::GetRegister>(base::to_target(symbol.address, module.load_bias).value));
-      module.unwinder_at = low;
+    auto* address = reinterpret_cast<void*>(base::to_target(symbol.address, module.load_bias).value);
+    if (symbol.name == "_Unwind_GetGR") {
+      unwinder.get_register = reinterpret_cast<decltype(unwinder.get_register)>(address);
+    } else if (symbol.name == "_Unwind_GetIP") {
+      unwinder.get_address = reinterpret_cast<decltype(unwinder.get_address)>(address);
     }
+  }
+  if (unwinder.get_register == nullptr || unwinder.get_address == nullptr) return;
+  for (const site::Segment& segment : file.segments()) {
+    if (segment.type != PT_LOAD || (segment.flags & PF_X) == 0) continue;
+    const std::uint64_t low = base::to_target(segment.address, module.load_bias).value;
+    trampoline::add_unwinder(low, low + segment.memory_size, unwinder);
+    module.unwinder_at = low;
   }
 }
 

@@ -32,6 +32,7 @@ void end_thread(void* rounds) {
     if (done + 1 < PTHREAD_DESTRUCTOR_ITERATIONS) return;
   }
   const isa::SignalsBlocked blocked;
+  trampoline::abandon_frames(ct_thread);
   recorder::end_thread(ct_thread);
   trampoline::release_chunks(ct_thread);
 }

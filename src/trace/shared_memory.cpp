@@ -145,6 +145,10 @@ void SharedMemory::release(const ReadyPacket& packet) {
   d.state.store(static_cast<std::uint32_t>(PacketState::kFree), std::memory_order_release);
   pool_.control().free_bits[packet.index / 64].fetch_or(std::uint64_t{1} << (packet.index % 64),
                                                         std::memory_order_release);
+  auto& owner = reinterpret_cast<buffer::ThreadSlot*>(memory_ + buffer::kThreadSlotsOffset)[packet.slot];
+  if (owner.incarnation.load(std::memory_order_relaxed) == packet.incarnation) {
+    owner.packets_released.fetch_add(1, std::memory_order_release);
+  }
   released_ = true;
 }
 

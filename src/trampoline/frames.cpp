@@ -1,5 +1,7 @@
 #include "trampoline/frames.h"
 
+#include <signal.h>
+
 #include <atomic>
 
 #include "isa/system.h"
@@ -31,7 +33,7 @@ constinit CallFrame busy_frame = always_claimed();
 constinit CallFrame bottom_frame = always_claimed();
 Writer no_writer = {};
 
-std::atomic<std::uint64_t> last_serial{0};
+std::atomic<std::uint32_t> last_serial{0};
 
 // Chunks of ended threads. A spin lock is enough: it is taken with signals blocked, for a few instructions,
 // once in the life of a thread.
@@ -54,6 +56,27 @@ class OrphanLock {
 bool is_return_point(std::uint64_t address) {
   return address == reinterpret_cast<std::uint64_t>(ct_return_point) ||
          address == reinterpret_cast<std::uint64_t>(ct_bare_return_point);
+}
+
+constexpr std::uint64_t kEntryId = 1;
+constexpr std::uint64_t kExitId = 2;
+constexpr std::uint64_t kUnwoundId = 3;
+
+/// How far a call's events have got. A signal may have come just before or just after an event was written, and its
+/// handler left by longjmp: then the frame says what was to be written where, and the buffer whether it was.
+enum class EventState { kNotEntered, kInside, kLeft };
+
+EventState event_state(const CallFrame& frame) {
+  if (frame.event == 0) return EventState::kNotEntered;
+  if ((frame.flags & CallFrame::kReported) != 0) return EventState::kLeft;
+  const std::uint64_t id = frame.event & 31;
+  if ((frame.flags & CallFrame::kEntering) != 0) {
+    // An exit is what the frame's previous call left behind.
+    const bool entered = id == kEntryId && ct_event_is_written(frame.slot, frame.event);
+    return entered ? EventState::kInside : EventState::kNotEntered;
+  }
+  const bool left = id == kExitId && ct_event_is_written(frame.slot, frame.event);
+  return left ? EventState::kLeft : EventState::kInside;
 }
 
 /// Does the stack slot still hold a trampoline's return point? The thread's own stack can be read: a slot
@@ -87,13 +110,14 @@ class YoungestBySlot {
 
   void add(const CallFrame& frame) {
     if (entries_ == nullptr || is_return_point(frame.return_address)) return;
+    if ((frame.flags & CallFrame::kEntering) != 0) return;  // has no age yet
     Entry& entry = find(frame.sp);
     entry.sp = frame.sp;
     if (entry.age < frame.age) entry.age = frame.age;
   }
   /// Without memory for the table nothing is proven.
   [[nodiscard]] bool supersedes(const CallFrame& frame) const {
-    return entries_ != nullptr && find(frame.sp).age > frame.age;
+    return entries_ != nullptr && (frame.flags & CallFrame::kEntering) == 0 && find(frame.sp).age > frame.age;
   }
 
  private:
@@ -115,22 +139,6 @@ class YoungestBySlot {
 bool is_settled(const ThreadState& thread, const CallFrame& frame) {
   return frame.owner >= 0 && frame.home == thread.home && frame.sp != CallFrame::kNoStack &&
          &frame != thread.unwound;
-}
-
-void put_free(ThreadState& thread, CallFrame& frame) {
-  frame.sp = CallFrame::kNoStack;
-  frame.flags = 0;
-  frame.home = thread.home;
-  frame.next = thread.free;
-  frame.owner = CallFrame::kFree;
-  thread.free = &frame;
-}
-
-void report_unwound(CallFrame& frame) {
-  if ((frame.flags & CallFrame::kReported) != 0) return;
-  frame.flags |= CallFrame::kReported;
-  constexpr std::uint64_t kEntryToUnwound = 2;
-  if (frame.event_bits != 0) ct_event_write(frame.event_bits + kEntryToUnwound);
 }
 
 template <class Visit>
@@ -209,13 +217,41 @@ CallFrame* claim(ThreadState& thread) {
 
 }  // namespace
 
-void release_chunks(ThreadState& thread) {
+void put_free(ThreadState& thread, CallFrame& frame) {
+  frame.sp = CallFrame::kNoStack;
+  frame.flags = CallFrame::kEntering;
+  frame.event = 0;
+  frame.home = thread.home;
+  frame.next = thread.free;
+  frame.owner = CallFrame::kFree;
+  thread.free = &frame;
+}
+
+void report_unwound(CallFrame& frame) {
+  if (event_state(frame) != EventState::kInside) return;
+  frame.flags = CallFrame::kReported;
+  ct_event_write((frame.event & ~std::uint64_t{0xffffffff}) | kUnwoundId);
+}
+
+void abandon_frames(ThreadState& thread) {
   if (thread.unwound != nullptr) put_free(thread, *thread.unwound);
   thread.unwound = nullptr;
-  // What longjmps left on the stack that ends here has no other way out.
+  const auto ends_here = [&](const CallFrame& frame) {
+    return is_settled(thread, frame) && on_own_stack(thread, frame.sp, frame.sp);
+  };
+  for (CallFrame* frame = thread.top; ends_here(*frame); frame = frame->parent) {
+    report_unwound(*frame);
+    put_free(thread, *frame);
+  }
   for_each_frame(thread, [&](CallFrame& frame) {
-    if (is_settled(thread, frame) && on_own_stack(thread, frame.sp, frame.sp)) put_free(thread, frame);
+    if (!ends_here(frame)) return;
+    report_unwound(frame);
+    put_free(thread, frame);
   });
+  thread.top = &bottom_frame;
+}
+
+void release_chunks(ThreadState& thread) {
   FrameChunk* chunk = thread.chunks;
   thread.chunks = nullptr;
   thread.free = &busy_frame;
@@ -253,8 +289,6 @@ thread_local constinit ThreadState ct_thread = {.free = &busy_frame,
                                                 .stack_low = 0,
                                                 .stack_high = 0};
 
-std::uint64_t ct_frameless_calls = 0;
-
 CallFrame* ct_frame_slow(CallFrame* failed) {
   const isa::SignalsBlocked blocked;
   // One instruction, as everything that touches `owner` of a frame that may be somebody's.
@@ -265,31 +299,69 @@ CallFrame* ct_frame_slow(CallFrame* failed) {
     ct_thread_started(&thread);
   }
   CallFrame* frame = claim(thread);
-  if (frame == nullptr) __atomic_fetch_add(&ct_frameless_calls, 1, __ATOMIC_RELAXED);
+  if (frame == nullptr) ct_event_missed();
   return frame;
 }
 
-// Which of the older frames were cut off by a longjmp? Where both lie on the thread's own stack, their order
-// tells, and an unwound exit is written at once. That is only for the trace: the frame's memory is kept until
-// the exact rule of frames.h (or, for the same slot, the call that has just overwritten it) proves it dead.
-// On any other stack nothing is certain, and the frame is simply not our parent.
+namespace {
+
+/// True if the address lies on the alternate signal stack and no handler runs there now.
+bool on_idle_signal_stack(std::uint64_t address) {
+  stack_t stack = {};
+  if (isa::is_error(isa::native::system_call(SYS_sigaltstack, 0, reinterpret_cast<long>(&stack)))) return false;
+  const auto low = reinterpret_cast<std::uint64_t>(stack.ss_sp);
+  return (stack.ss_flags & (SS_ONSTACK | SS_DISABLE)) == 0 && address >= low && address <= low + stack.ss_size;
+}
+
+/// Which frames, from the newest on, were cut off by a longjmp, seen from a call at `sp` on the thread's own stack?
+/// There their order tells, and an unwound exit is written at once. That is only for the trace: a frame's memory is
+/// kept until the exact rule of frames.h proves it dead, or the call that has just overwritten its slot. A frame on
+/// another stack is dead if that is the signal stack and idle; otherwise it is passed over. Returns the first that
+/// lives on, or the bottom.
+CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t sp, bool same_slot_is_dead,
+                          const CallFrame* stop) {
+  constexpr int kMostForeign = 256;
+  CallFrame* frame = newest;
+  for (int foreign = 0; frame != stop;) {
+    if (!is_settled(thread, *frame) || frame->owner >= bottom_frame.owner) return &bottom_frame;
+    CallFrame* parent = frame->parent;
+    if (!on_own_stack(thread, frame->sp, frame->sp)) {
+      if (++foreign > kMostForeign) return &bottom_frame;
+      if (on_idle_signal_stack(frame->sp)) {
+        report_unwound(*frame);
+        put_free(thread, *frame);
+      }
+    } else if (frame->sp < sp || (frame->sp == sp && same_slot_is_dead)) {
+      report_unwound(*frame);
+      if (frame->sp == sp) put_free(thread, *frame);
+    } else {
+      return frame;
+    }
+    frame = parent;
+  }
+  return frame;
+}
+
+}  // namespace
+
 void ct_stack_slow(CallFrame* frame) {
   ThreadState& thread = ct_thread;
-  CallFrame* older = frame->parent;
-  if (older->sp == CallFrame::kNoStack || !on_own_stack(thread, older->sp, frame->sp)) {
-    frame->parent = &bottom_frame;
-    return;
-  }
+  if (frame->parent->sp == CallFrame::kNoStack || !on_own_stack(thread, frame->sp, frame->sp)) return;
   const isa::SignalsBlocked blocked;
   const bool tail_call = is_return_point(frame->return_address);
-  while (older->owner >= 0 && older->owner < bottom_frame.owner && older->home == thread.home &&
-         (older->flags & CallFrame::kReported) == 0 && on_own_stack(thread, older->sp, older->sp) &&
-         (older->sp < frame->sp || (older->sp == frame->sp && !tail_call))) {
-    report_unwound(*older);
-    CallFrame* parent = older->parent;
-    if (older->sp == frame->sp) put_free(thread, *older);
-    older = parent;
-  }
-  frame->parent =
-      older->sp >= frame->sp && (older->flags & CallFrame::kReported) == 0 ? older : &bottom_frame;
+  frame->parent = report_cut_off(thread, frame->parent, frame->sp, !tail_call, nullptr);
+}
+
+void ct_exit_slow(CallFrame* frame) {
+  ThreadState& thread = ct_thread;
+  if (!on_own_stack(thread, frame->sp, frame->sp)) return;
+  const isa::SignalsBlocked blocked;
+  report_cut_off(thread, thread.top, frame->sp, true, frame);
+}
+
+void ct_tail_slow(CallFrame* frame) {
+  const isa::SignalsBlocked blocked;
+  auto* left = reinterpret_cast<CallFrame*>(frame->age);
+  ct_event_write((left->event & ~std::uint64_t{0xffffffff}) | kExitId);
+  left->flags = CallFrame::kReported;
 }

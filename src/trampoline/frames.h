@@ -14,29 +14,46 @@
 
 namespace calltap::trampoline {
 
-/// Hands the thread's chunks to threads to come. Called as the last act of a thread; frames still in flight
-/// stay valid. Signals must be blocked.
+/// The thread's own stack ends: reports and frees the calls that are still on it (cancellation stops before the
+/// outermost one, longjmps leave some behind). Signals must be blocked.
+void abandon_frames(ThreadState& thread);
+
+/// Hands the thread's chunks to threads to come. Called as the last act of a thread, after abandon_frames();
+/// frames still in flight on other stacks stay valid. Signals must be blocked.
 void release_chunks(ThreadState& thread);
 
 /// Number of frames the thread has chunks for. For tests and status.
 std::uint64_t frame_capacity(const ThreadState& thread);
 
+/// Writes an unwound event for the frame's call unless its entry was never written or its end was. Signals
+/// must be blocked.
+void report_unwound(CallFrame& frame);
+/// Puts a claimed frame on the thread's free list.
+void put_free(ThreadState& thread, CallFrame& frame);
+
 /// Told when a thread makes its first hooked call, with signals blocked; implemented by runtime/.
 extern "C" void ct_thread_started(ThreadState* thread);
-/// Writes an event with the given `record->event_bits + offset` for the calling thread; implemented by
-/// recorder/.
-extern "C" void ct_event_write(std::uint64_t event_bits);
+
+// Implemented by recorder/. Signals must be blocked.
+/// Writes `function << 32 | EventId` for the calling thread, now.
+extern "C" void ct_event_write(std::uint64_t bits);
+/// A call that runs unhooked: counts its two events as discarded.
+extern "C" void ct_event_missed();
+/// Is this event in the calling process's buffers, in the word whose address has this low half?
+extern "C" bool ct_event_is_written(std::uint32_t address_low, std::uint64_t event);
 
 }  // namespace calltap::trampoline
 
 extern "C" {
 // Slow paths of call_around.S, with all registers of the program saved around them.
 
-/// A claimed frame for the calling thread, or null: run the call unhooked. `failed` is the frame that could
-/// not be claimed.
+/// A claimed frame for the calling thread, or null: run the call unhooked (counted). `failed` is the frame that
+/// could not be claimed.
 calltap::trampoline::CallFrame* ct_frame_slow(calltap::trampoline::CallFrame* failed);
-/// The thread's newest frame is not above the new one: reports what a longjmp cut off.
+/// At the entry: the thread's newest frame is not above the new one. Reports what a longjmp cut off.
 void ct_stack_slow(calltap::trampoline::CallFrame* frame);
-/// Calls that ran unhooked because no frame could be had.
-extern std::uint64_t ct_frameless_calls;
+/// At the exit: the frame is not the thread's newest. The same.
+void ct_exit_slow(calltap::trampoline::CallFrame* frame);
+/// A tail call: ends the call of the frame that `age` points to.
+void ct_tail_slow(calltap::trampoline::CallFrame* frame);
 }

@@ -12,8 +12,13 @@
 #define CT_FRAME_NEXT 40
 #define CT_FRAME_AGE 40
 #define CT_FRAME_HOME 48
+#define CT_FRAME_SLOT 52
 #define CT_FRAME_EVENT 56
 #define CT_FRAME_BYTES 64
+
+// CallFrame::flags. A free frame has ENTERING set, so that a claimed one has it until its entry event is written.
+#define CT_FLAG_REPORTED 1
+#define CT_FLAG_ENTERING 2
 
 // ThreadState: in the thread's static TLS block
 #define CT_THREAD_FREE 0

@@ -32,18 +32,22 @@ static_assert(offsetof(SiteRecord, event_bits) == CT_RECORD_EVENT);
 
 /// A hooked call in flight. It is claimed by incrementing `owner` from kFree (one instruction, so a signal
 /// handler can never be given the same frame), and holds the caller's return address and one callee-saved
-/// register until the body returns. The stack slot at `sp - 8` holds the trampoline's return point for
-/// exactly as long as the frame is alive: that is what tells a frame that a longjmp left behind from one that
-/// is merely asleep on another stack.
+/// register until the body returns. The stack slot at `sp - 8` holds the trampoline's return point for exactly as
+/// long as the frame is alive: that is what tells a frame that a longjmp left behind from one that is merely
+/// asleep on another stack.
+///
+/// `event` is the last event written for the call, or the one that was about to be when a signal came: then the
+/// word at `slot` tells which. See event_state() in frames.cpp.
 struct alignas(CT_FRAME_BYTES) CallFrame {
   static constexpr std::int32_t kFree = -1;
   static constexpr std::uint64_t kNoStack = ~std::uint64_t{0};
-  static constexpr std::uint32_t kReported = 1;  // an unwound exit was written for it
+  static constexpr std::uint32_t kReported = CT_FLAG_REPORTED;  // its exit or unwound event was written
+  static constexpr std::uint32_t kEntering = CT_FLAG_ENTERING;  // its entry event may not be written yet
 
   std::uint64_t return_address = 0;
   std::uint64_t saved = 0;
   std::int32_t owner = kFree;
-  std::uint32_t flags = 0;
+  std::uint32_t flags = kEntering;
   std::uint64_t sp =
       kNoStack;  // stack pointer once the return address is popped; kNoStack while free or half claimed
   CallFrame* parent = nullptr;  // a hint: the thread's newest frame when this one was made
@@ -51,9 +55,9 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
     CallFrame* next = nullptr;  // while free
     std::uint64_t age;          // while claimed: the thread's sequence number at entry
   };
-  std::uint64_t home = 0;  // serial of the thread whose free list it belongs to
-  std::uint64_t event_bits =
-      0;  // of the site's record, which may be gone before the frame; 0: writes no events
+  std::uint32_t home = 0;  // serial of the thread whose free list it belongs to
+  std::uint32_t slot = 0;  // low half of the address where `event` was, or was about to be, written
+  std::uint64_t event = 0;  // 0: the call writes no events
 };
 static_assert(sizeof(CallFrame) == CT_FRAME_BYTES);
 static_assert(offsetof(CallFrame, return_address) == CT_FRAME_RET);
@@ -64,7 +68,8 @@ static_assert(offsetof(CallFrame, sp) == CT_FRAME_SP);
 static_assert(offsetof(CallFrame, parent) == CT_FRAME_PARENT);
 static_assert(offsetof(CallFrame, next) == CT_FRAME_NEXT && offsetof(CallFrame, age) == CT_FRAME_AGE);
 static_assert(offsetof(CallFrame, home) == CT_FRAME_HOME);
-static_assert(offsetof(CallFrame, event_bits) == CT_FRAME_EVENT);
+static_assert(offsetof(CallFrame, slot) == CT_FRAME_SLOT);
+static_assert(offsetof(CallFrame, event) == CT_FRAME_EVENT);
 
 /// Where a thread writes its next event. Lives on a page that the kernel zeroes in a forked child, so that a
 /// child that nobody told finds `cursor == nullptr` and never touches its parent's packets.
@@ -89,7 +94,7 @@ struct ThreadState {
   CallFrame* free;  // a hint: claiming may fail, then the slow path looks properly
   CallFrame* top;   // a hint: the newest frame
   Writer* writer;
-  std::uint64_t home;      // serial of this thread, never reused
+  std::uint32_t home;      // serial of this thread, never reused
   std::uint64_t sequence;  // calls hooked so far
   // The rest is for the slow path.
   struct FrameChunk* chunks;
@@ -115,4 +120,9 @@ extern const char ct_bare_return_point[];
 /// The trampolines, as SiteRecord::handler.
 extern const char ct_recorder[];
 extern const char ct_bare_hook[];
+/// Between these, the register that points to the call frame does so.
+extern const char ct_recorder_owned[];
+extern const char ct_recorder_let_go[];
+extern const char ct_bare_hook_owned[];
+extern const char ct_bare_hook_let_go[];
 }

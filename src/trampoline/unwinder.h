@@ -7,12 +7,15 @@
 
 namespace calltap::trampoline {
 
-/// _Unwind_GetGR of one unwinder.
-using GetRegister = unsigned long (*)(void* context, int dwarf_register);
+/// _Unwind_GetGR and _Unwind_GetIP of one unwinder.
+struct Unwinder {
+  unsigned long (*get_register)(void* context, int dwarf_register) = nullptr;
+  unsigned long (*get_address)(void* context) = nullptr;
+};
 
-/// Code in [low, high) that calls a personality routine is served by this function. Safe beside find; call
+/// Code in [low, high) that calls a personality routine is served by these functions. Safe beside find; call
 /// under the runtime's module lock.
-void add_unwinder(std::uint64_t low, std::uint64_t high, GetRegister get_register);
+void add_unwinder(std::uint64_t low, std::uint64_t high, Unwinder unwinder);
 void remove_unwinder(std::uint64_t low);
 
 }  // namespace calltap::trampoline

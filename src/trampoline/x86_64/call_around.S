@@ -27,11 +27,14 @@
 #define SAVED_RCX -32
 #define SAVED_RSI -40
 #define SAVED_R11 -48
+#define SAVED_RDI -56
 // The same slots seen from rsp after the pop.
 #define POPPED(x) ((x) - 8)
 // A slow path moves rsp below its 128 bytes and pushes the five registers that the fast path has not saved.
 #define SLOW_SKIP 136
 #define SLOW_BYTES 176
+
+#define EXIT_ID 2
 
 // DW_CFA_val_expression(rsp): DW_OP_breg7 0. DW_CFA_expression(rip): DW_OP_breg3 RET; (rbx): DW_OP_breg3 SAVED.
 #define CFI_CALLER_RSP          .cfi_escape 0x16, 7, 2, 0x77, 0
@@ -47,9 +50,9 @@
         movq    %r11, SAVED_R11(%rsp)
 .endm
 
-// Calls a C++ slow path from the state after the pop. Clobbers nothing but rax, rdx, rcx, rsi, which the fast path
-// has saved. rdi = frame; `argument` is an instruction that sets rsi.
-.macro CALL_SLOW function, argument:vararg
+// Calls a C++ slow path from the state after the pop: function(frame, rsi). Keeps all registers but rax, rdx, rcx, rsi,
+// which the fast path has saved.
+.macro CALL_SLOW function
         leaq    -SLOW_SKIP(%rsp), %rsp
         pushq   %rdi
         pushq   %r8
@@ -60,7 +63,6 @@
         .cfi_def_cfa_offset SLOW_BYTES + 8
         CFI_CALLER_RSP_SLOW
         movq    %rbx, %rdi
-        \argument
         cld
         call    \function
         popq    %r11
@@ -79,23 +81,6 @@
         orq     %rax, %rdx
 .endm
 
-// Writes the event rsi, made at time rdx, into the next slot of the writer rcx. Clobbers rax and `slot`.
-// Jumps to `slow` when the slot is taken (a signal handler was faster, or the packet is full) or there is none.
-// Whoever is interrupted between the two exchanges has written its event; if the handler then moved the cursor, the
-// second exchange fails and changes nothing, which is right.
-.macro PUT_EVENT slot, slow
-        movq    CT_WRITER_CURSOR(%rcx), \slot
-        testq   \slot, \slot
-        jz      \slow
-        xorl    %eax, %eax
-        cmpxchgq %rsi, (\slot)
-        jnz     \slow
-        movq    \slot, %rax
-        addq    $8, \slot
-        cmpxchgq \slot, CT_WRITER_CURSOR(%rcx)
-        movq    %rdx, CT_WRITER_LAST(%rcx)
-.endm
-
 // Jumps to `slow` unless 0 <= now - last < 2^27. Clobbers rax.
 .macro CHECK_GAP slow
         movq    %rdx, %rax
@@ -104,24 +89,68 @@
         jnz     \slow
 .endm
 
-// No stack, owner = -1 and flags = 0 in one store. Clobbers rax.
+// rsi = the exit event of `frame` at time rdx. Clobbers rax.
+.macro MAKE_EXIT frame
+        movl    CT_FRAME_EVENT+4(\frame), %esi
+        shlq    $32, %rsi
+        movl    %edx, %eax
+        shll    $5, %eax
+        orl     $EXIT_ID, %eax
+        orq     %rax, %rsi
+.endm
+
+// Writes the event rsi, made at time rdx for the call `frame`, into the next slot of the writer rcx, and then sets
+// the frame's flags. Clobbers rax and `slot`. Jumps to `slow` when the slot is taken (a signal handler was faster, or
+// the packet is full) or there is none.
+//
+// The frame notes what is about to be written where, so that if a signal handler leaves by longjmp the event can be
+// looked for. Whoever is interrupted between the two exchanges has written its event; if the handler then moved the
+// cursor, the second exchange fails and changes nothing, which is right.
+.macro PUT_EVENT frame, slot, flags, slow
+        movq    CT_WRITER_CURSOR(%rcx), \slot
+        testq   \slot, \slot
+        jz      \slow
+        movl    \slot\()d, CT_FRAME_SLOT(\frame)
+        movq    %rsi, CT_FRAME_EVENT(\frame)
+        xorl    %eax, %eax
+        cmpxchgq %rsi, (\slot)
+        jnz     \slow
+        movl    $\flags, CT_FRAME_FLAGS(\frame)
+        movq    \slot, %rax
+        addq    $8, \slot
+        cmpxchgq \slot, CT_WRITER_CURSOR(%rcx)
+        movq    %rdx, CT_WRITER_LAST(%rcx)
+.endm
+
+// Lets a frame go. rdi = offset of ct_thread. A frame made on another thread (a coroutine that moved) is only marked:
+// its home finds it when it needs one. Clobbers rax.
 .macro FREE_FRAME frame
         movq    $-1, CT_FRAME_SP(\frame)
-        movl    $-1, %eax
+        movabsq $(CT_FLAG_ENTERING << 32 | 0xffffffff), %rax
         movq    %rax, CT_FRAME_OWNER(\frame)
+        movl    %fs:CT_THREAD_HOME(%rdi), %eax
+        cmpl    %eax, CT_FRAME_HOME(\frame)
+        jne     9f
+        movq    %fs:CT_THREAD_FREE(%rdi), %rax
+        movq    %rax, CT_FRAME_NEXT(\frame)
+        movq    \frame, %fs:CT_THREAD_FREE(%rdi)
+9:
 .endm
 
         .text
         .hidden ct_thread
         .hidden ct_frame_slow
         .hidden ct_stack_slow
+        .hidden ct_exit_slow
         .hidden ct_event_slow
+        .hidden ct_tail_slow
         .hidden ct_personality
 
-// One trampoline. `record` is 1 for the recorder, 0 for the bare hook that the benchmarks measure.
+// One trampoline. `record` is 1 for the recorder, 0 for the bare hook that the benchmarks measure. Between
+// name_owned and name_let_go, rbx is the call frame.
 .macro CALL_AROUND name, record, return_point
-        .globl  \name
-        .hidden \name
+        .globl  \name, \name\()_owned, \name\()_let_go
+        .hidden \name, \name\()_owned, \name\()_let_go
         .type   \name, @function
         .p2align 6
 \name:
@@ -143,8 +172,7 @@
         .cfi_remember_state
         CFI_CALLER_RSP
         CFI_RETURN_IN_FRAME
-        movq    CT_RECORD_EVENT(%r11), %rsi
-        movq    %rsi, CT_FRAME_EVENT(%rbx)
+\name\()_owned:
         // The slot says "alive" before the frame says where the slot is.
         leaq    \return_point(%rip), %rax
         movq    %rax, -8(%rsp)
@@ -163,12 +191,15 @@
         movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
         READ_CLOCK
         CHECK_GAP .Lentry_slow_\name
-        movl    %edx, %eax
-        shll    $5, %eax
-        orq     %rax, %rsi
-        PUT_EVENT %r11, .Lentry_slow_\name
+        movl    %edx, %esi
+        shll    $5, %esi
+        orq     CT_RECORD_EVENT(%r11), %rsi
+        PUT_EVENT %rbx, %r11, 0, .Lentry_slow_\name
 .Lentered_\name:
         movq    POPPED(SAVED_R11)(%rsp), %r11
+  .else
+        movq    $0, CT_FRAME_EVENT(%rbx)
+        movl    $0, CT_FRAME_FLAGS(%rbx)
   .endif
         movq    POPPED(SAVED_RSI)(%rsp), %rsi
         movq    POPPED(SAVED_RCX)(%rsp), %rcx
@@ -182,15 +213,15 @@
         movq    %rax, %r8
         movq    %rdx, %r9
         movq    ct_thread@gottpoff(%rip), %rdi
+        cmpq    %rbx, %fs:CT_THREAD_TOP(%rdi)
+        jne     .Lcut_off_\name
+.Ltop_checked_\name:
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rdi), %rcx
         READ_CLOCK
         CHECK_GAP .Lexit_slow_\name
-        movl    %edx, %esi
-        shll    $5, %esi
-        orq     CT_FRAME_EVENT(%rbx), %rsi
-        incq    %rsi                    // kEntry + 1 = kExit
-        PUT_EVENT %r11, .Lexit_slow_\name
+        MAKE_EXIT %rbx
+        PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Lexit_slow_\name
 .Lexited_\name:
   .endif
         movq    CT_FRAME_PARENT(%rbx), %rax
@@ -198,17 +229,11 @@
         // Everything out of the frame, then let it go while its slot still says "alive", then use the slot.
         movq    CT_FRAME_RET(%rbx), %rsi
         .cfi_register 16, 4
+\name\()_let_go:
         movq    %rbx, %r10
         movq    CT_FRAME_SAVED(%rbx), %rbx
         .cfi_same_value rbx
-        movq    %fs:CT_THREAD_HOME(%rdi), %rax
-        cmpq    %rax, CT_FRAME_HOME(%r10)
-        jne     .Lforeign_\name
         FREE_FRAME %r10
-        movq    %fs:CT_THREAD_FREE(%rdi), %rax
-        movq    %rax, CT_FRAME_NEXT(%r10)
-        movq    %r10, %fs:CT_THREAD_FREE(%rdi)
-.Lreleased_\name:
         movq    %r8, %rax
         movq    %r9, %rdx
         pushq   %rsi
@@ -217,16 +242,7 @@
         .cfi_same_value rbx
         ret
 
-        // A frame made on another thread (a coroutine that moved): its home finds it when it needs one.
-.Lforeign_\name:
-        .cfi_def_cfa_offset 8
-        CFI_CALLER_RSP
-        .cfi_register 16, 4
-        .cfi_same_value rbx
-        FREE_FRAME %r10
-        jmp     .Lreleased_\name
-
-        // The newest frame lies at or below us. The same slot and our return point in our caller's place is a tail
+        // The newest frame lies at or below us. The same slot, and our return point in our caller's place, is a tail
         // call; anything else is a longjmp, or another stack.
         .cfi_def_cfa_offset 8
         CFI_CALLER_RSP
@@ -236,24 +252,66 @@
         jne     1f
         leaq    \return_point(%rip), %rsi
         cmpq    CT_FRAME_RET(%rbx), %rsi
-        je      2f
+        je      .Ltail_call_\name
 1:
         CALL_SLOW ct_stack_slow
         movq    ct_thread@gottpoff(%rip), %rcx
-2:
-        movq    CT_FRAME_EVENT(%rbx), %rsi
         jmp     .Lstack_checked_\name
+
+        // The caller has left its stack frame to us, and with it its call frame, to which its rbx still points. Its
+        // call ends here; ours takes over where that one would have returned to, so that a million tail calls need
+        // one call frame. The return address goes first: with it, whoever unwinds goes to the right caller.
+.Ltail_call_\name:
+        movq    %rdi, POPPED(SAVED_RDI)(%rsp)
+        movq    CT_FRAME_SAVED(%rbx), %rdi
+        movq    %rdi, CT_FRAME_AGE(%rbx)
+        movq    CT_FRAME_RET(%rdi), %rax
+        movq    %rax, CT_FRAME_RET(%rbx)
+        movq    CT_FRAME_SAVED(%rdi), %rax
+        movq    %rax, CT_FRAME_SAVED(%rbx)
+        movq    CT_FRAME_PARENT(%rdi), %rax
+        movq    %rax, CT_FRAME_PARENT(%rbx)
+  .if \record
+        movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
+        READ_CLOCK
+        CHECK_GAP .Ltail_slow_\name
+        MAKE_EXIT %rdi
+        PUT_EVENT %rdi, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
+.Ltail_written_\name:
+  .endif
+        movq    %rdi, %rdx
+        movq    ct_thread@gottpoff(%rip), %rdi
+        FREE_FRAME %rdx
+        movq    %rdi, %rcx
+        movq    POPPED(SAVED_RDI)(%rsp), %rdi
+        movq    POPPED(SAVED_R11)(%rsp), %r11
+        jmp     .Lstack_checked_\name
+
+        // Frames above us on the list have not been returned from.
+.Lcut_off_\name:
+        CALL_SLOW ct_exit_slow
+        movq    ct_thread@gottpoff(%rip), %rdi
+        jmp     .Ltop_checked_\name
 
   .if \record
 .Lentry_slow_\name:
-        CALL_SLOW ct_event_slow, movl $1, %esi
+        movq    POPPED(SAVED_R11)(%rsp), %r11
+        movq    CT_RECORD_EVENT(%r11), %rsi
+        CALL_SLOW ct_event_slow
         jmp     .Lentered_\name
 
         // After the body only the result must be kept: rax and rdx are in r8 and r9, CALL_SLOW keeps those.
 .Lexit_slow_\name:
-        CALL_SLOW ct_event_slow, movl $2, %esi
+        movl    CT_FRAME_EVENT+4(%rbx), %esi
+        shlq    $32, %rsi
+        orq     $EXIT_ID, %rsi
+        CALL_SLOW ct_event_slow
         movq    ct_thread@gottpoff(%rip), %rdi
         jmp     .Lexited_\name
+
+.Ltail_slow_\name:
+        CALL_SLOW ct_tail_slow
+        jmp     .Ltail_written_\name
   .endif
 
         // No frame at hand: get one, or run the body unhooked.

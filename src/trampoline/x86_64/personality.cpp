@@ -16,28 +16,37 @@ constexpr int kRbx = 3;  // DWARF register number
 struct KnownUnwinder {
   std::atomic<std::uint64_t> low{0};
   std::atomic<std::uint64_t> high{0};
-  std::atomic<GetRegister> get_register{nullptr};
+  Unwinder functions;  // written before `high`, which makes the entry valid
 };
 constexpr int kMaxUnwinders = 16;
 KnownUnwinder unwinders[kMaxUnwinders];
 
-GetRegister find_unwinder(std::uint64_t caller) {
+Unwinder find_unwinder(std::uint64_t caller) {
   for (const KnownUnwinder& u : unwinders) {
-    if (u.low.load(std::memory_order_acquire) <= caller && caller < u.high.load(std::memory_order_acquire)) {
-      return u.get_register.load(std::memory_order_relaxed);
+    if (caller < u.high.load(std::memory_order_acquire) && u.low.load(std::memory_order_relaxed) <= caller) {
+      return u.functions;
     }
   }
-  return nullptr;
+  return {};
+}
+
+bool is_between(std::uint64_t address, const char* begin, const char* end) {
+  return address >= reinterpret_cast<std::uint64_t>(begin) && address <= reinterpret_cast<std::uint64_t>(end);
+}
+
+/// An asynchronous cancellation may strike where the trampoline has no call frame yet, or none any more.
+bool has_frame(std::uint64_t address) {
+  return is_between(address, ct_recorder_owned, ct_recorder_let_go) ||
+         is_between(address, ct_bare_hook_owned, ct_bare_hook_let_go);
 }
 
 }  // namespace
 
-void add_unwinder(std::uint64_t low, std::uint64_t high, GetRegister get_register) {
+void add_unwinder(std::uint64_t low, std::uint64_t high, Unwinder functions) {
   for (KnownUnwinder& u : unwinders) {
-    const std::uint64_t old_low = u.low.load(std::memory_order_relaxed);
-    if (u.high.load(std::memory_order_relaxed) != 0 && old_low != low) continue;
-    u.get_register.store(get_register, std::memory_order_relaxed);
-    u.low.store(low, std::memory_order_release);
+    if (u.high.load(std::memory_order_relaxed) != 0 && u.low.load(std::memory_order_relaxed) != low) continue;
+    u.functions = functions;
+    u.low.store(low, std::memory_order_relaxed);
     u.high.store(high, std::memory_order_release);
     return;
   }
@@ -64,28 +73,22 @@ using namespace calltap::trampoline;
 extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exception_class*/,
                               void* /*exception*/, void* context) {
   if ((actions & kCleanupPhase) == 0) return kContinueUnwind;
-  const GetRegister get_register =
-      find_unwinder(reinterpret_cast<std::uint64_t>(__builtin_return_address(0)));
-  if (get_register == nullptr) return kContinueUnwind;
-  auto* frame = reinterpret_cast<CallFrame*>(get_register(context, kRbx));
+  const Unwinder unwinder = find_unwinder(reinterpret_cast<std::uint64_t>(__builtin_return_address(0)));
+  if (unwinder.get_register == nullptr || !has_frame(unwinder.get_address(context))) return kContinueUnwind;
+  auto* frame = reinterpret_cast<CallFrame*>(unwinder.get_register(context, kRbx));
   const isa::SignalsBlocked blocked;
-  if ((frame->flags & CallFrame::kReported) == 0) {
-    frame->flags |= CallFrame::kReported;
-    constexpr std::uint64_t kEntryToUnwound = 2;
-    if (frame->event_bits != 0) ct_event_write(frame->event_bits + kEntryToUnwound);
-  }
+  report_unwound(*frame);
   ThreadState& thread = ct_thread;
   thread.top = frame->parent;
   CallFrame* passed = thread.unwound;
   thread.unwound = frame;
-  if (passed != nullptr && passed != frame) {
+  if (passed == nullptr || passed == frame) return kContinueUnwind;
+  if (passed->home == thread.home) {
+    put_free(thread, *passed);
+  } else {
     passed->sp = CallFrame::kNoStack;
-    passed->flags = 0;
+    passed->flags = CallFrame::kEntering;
     passed->owner = CallFrame::kFree;
-    if (passed->home == thread.home) {
-      passed->next = thread.free;
-      thread.free = passed;
-    }
   }
   return kContinueUnwind;
 }
