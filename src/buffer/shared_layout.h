@@ -43,11 +43,11 @@ static_assert(sizeof(PacketDescriptor) == 16);
 
 /// One writer thread. Slots are reused: `incarnation` tells the stream of one thread from that of the next.
 struct alignas(128) ThreadSlot {
-  std::atomic<std::uint32_t> tid;          // 0 = free; set by the thread, cleared by the tool
-  std::atomic<std::uint32_t> incarnation;  // which use of this slot
-  std::atomic<std::uint32_t> ended;        // 1: the thread is gone, the tool may collect the slot
-  std::atomic<std::uint32_t> packets_claimed;   // by the thread, in this incarnation
-  std::atomic<std::uint32_t> packets_released;  // of those, given back by the tool
+  std::atomic<std::uint32_t> tid;                   // 0 = free; set by the thread, cleared by the tool
+  std::atomic<std::uint32_t> incarnation;           // which use of this slot
+  std::atomic<std::uint32_t> ended;                 // 1: the thread is gone, the tool may collect the slot
+  std::atomic<std::uint32_t> packets_claimed;       // by the thread, in this incarnation
+  std::atomic<std::uint32_t> packets_released;      // of those, given back by the tool
   std::uint64_t first_time;                         // ticks at registration
   std::uint64_t discarded[event::kDiscardReasons];  // of this incarnation, written by the thread alone
   std::uint64_t packet_sequence;                    // next packet's number

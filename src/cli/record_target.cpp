@@ -36,8 +36,8 @@ bool is_script(const std::string& path) {
   return script;
 }
 
-/// AddressSanitizer insists on being the first library, lest another one define what it intercepts; ours defines
-/// nothing of the kind.
+/// AddressSanitizer insists on being the first library, lest another one define what it intercepts; ours
+/// defines nothing of the kind.
 void calm_address_sanitizer(const std::string& path) {
   const auto file = site::ElfFile::open(path.c_str());
   if (!file) return;

@@ -6,9 +6,9 @@
 
 namespace calltap::patch {
 
-/// Asks the kernel for what synchronise_cores() needs. That does so itself where nobody has; at start it tells
-/// early whether the kernel can. Errors: kCoreSyncUnavailable (then only a process with one thread may be
-/// patched). Signal-safe.
+/// Asks the kernel for what synchronise_cores() needs. That does so itself where nobody has; at start it
+/// tells early whether the kernel can. Errors: kCoreSyncUnavailable (then only a process with one thread may
+/// be patched). Signal-safe.
 base::Result<void> register_core_sync();
 
 /// One round for all cores, however many sites were written. Errors: kCoreSyncUnavailable. Signal-safe.

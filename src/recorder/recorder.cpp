@@ -89,6 +89,7 @@ void open_packet(Pool pool, Writer& w, std::uint32_t index, std::uint64_t now) {
 /// Completes the header. The cursor then points at the sentinel, where every claim fails.
 void close_packet(Pool pool, Writer& w) {
   skip_taken_slots(w);
+  trampoline::settle_events(ct_thread);
   event::PacketHeader& h = pool.header(w.packet);
   const auto content = static_cast<std::uint32_t>(reinterpret_cast<std::uint8_t*>(w.cursor) -
                                                   reinterpret_cast<std::uint8_t*>(&h));

@@ -62,8 +62,9 @@ constexpr std::uint64_t kEntryId = 1;
 constexpr std::uint64_t kExitId = 2;
 constexpr std::uint64_t kUnwoundId = 3;
 
-/// How far a call's events have got. A signal may have come just before or just after an event was written, and its
-/// handler left by longjmp: then the frame says what was to be written where, and the buffer whether it was.
+/// How far a call's events have got. A signal may have come just before or just after an event was written,
+/// and its handler left by longjmp: then the frame says what was to be written where, and the buffer whether
+/// it was.
 enum class EventState { kNotEntered, kInside, kLeft };
 
 EventState event_state(const CallFrame& frame) {
@@ -228,9 +229,21 @@ void put_free(ThreadState& thread, CallFrame& frame) {
 }
 
 void report_unwound(CallFrame& frame) {
-  if (event_state(frame) != EventState::kInside) return;
-  frame.flags = CallFrame::kReported;
+  const bool inside = event_state(frame) == EventState::kInside;
+  // Also where there is nothing to report: the buffer will not tell for ever. kEntering stays: it has no age.
+  frame.flags |= CallFrame::kReported;
+  if (!inside) return;
   ct_event_write((frame.event & ~std::uint64_t{0xffffffff}) | kUnwoundId);
+}
+
+void settle_events(ThreadState& thread) {
+  constexpr int kMostNested = 64;
+  CallFrame* frame = thread.top;
+  for (int i = 0; i < kMostNested && is_settled(thread, *frame); ++i, frame = frame->parent) {
+    const EventState state = event_state(*frame);
+    if (state == EventState::kLeft) frame->flags |= CallFrame::kReported;
+    if (state == EventState::kInside) frame->flags &= ~CallFrame::kEntering;
+  }
 }
 
 void abandon_frames(ThreadState& thread) {
@@ -308,16 +321,18 @@ namespace {
 /// True if the address lies on the alternate signal stack and no handler runs there now.
 bool on_idle_signal_stack(std::uint64_t address) {
   stack_t stack = {};
-  if (isa::is_error(isa::native::system_call(SYS_sigaltstack, 0, reinterpret_cast<long>(&stack)))) return false;
+  if (isa::is_error(isa::native::system_call(SYS_sigaltstack, 0, reinterpret_cast<long>(&stack))))
+    return false;
   const auto low = reinterpret_cast<std::uint64_t>(stack.ss_sp);
-  return (stack.ss_flags & (SS_ONSTACK | SS_DISABLE)) == 0 && address >= low && address <= low + stack.ss_size;
+  return (stack.ss_flags & (SS_ONSTACK | SS_DISABLE)) == 0 && address >= low &&
+         address <= low + stack.ss_size;
 }
 
-/// Which frames, from the newest on, were cut off by a longjmp, seen from a call at `sp` on the thread's own stack?
-/// There their order tells, and an unwound exit is written at once. That is only for the trace: a frame's memory is
-/// kept until the exact rule of frames.h proves it dead, or the call that has just overwritten its slot. A frame on
-/// another stack is dead if that is the signal stack and idle; otherwise it is passed over. Returns the first that
-/// lives on, or the bottom.
+/// Which frames, from the newest on, were cut off by a longjmp, seen from a call at `sp` on the thread's own
+/// stack? There their order tells, and an unwound exit is written at once. That is only for the trace: a
+/// frame's memory is kept until the exact rule of frames.h proves it dead, or the call that has just
+/// overwritten its slot. A frame on another stack is dead if that is the signal stack and idle; otherwise it
+/// is passed over. Returns the first that lives on, or the bottom.
 CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t sp, bool same_slot_is_dead,
                           const CallFrame* stop) {
   constexpr int kMostForeign = 256;
@@ -362,6 +377,7 @@ void ct_exit_slow(CallFrame* frame) {
 void ct_tail_slow(CallFrame* frame) {
   const isa::SignalsBlocked blocked;
   auto* left = reinterpret_cast<CallFrame*>(frame->age);
-  ct_event_write((left->event & ~std::uint64_t{0xffffffff}) | kExitId);
+  left->event = (left->event & ~std::uint64_t{0xffffffff}) | kExitId;
+  ct_event_write(left->event);
   left->flags = CallFrame::kReported;
 }

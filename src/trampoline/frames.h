@@ -14,8 +14,8 @@
 
 namespace calltap::trampoline {
 
-/// The thread's own stack ends: reports and frees the calls that are still on it (cancellation stops before the
-/// outermost one, longjmps leave some behind). Signals must be blocked.
+/// The thread's own stack ends: reports and frees the calls that are still on it (cancellation stops before
+/// the outermost one, longjmps leave some behind). Signals must be blocked.
 void abandon_frames(ThreadState& thread);
 
 /// Hands the thread's chunks to threads to come. Called as the last act of a thread, after abandon_frames();
@@ -28,6 +28,9 @@ std::uint64_t frame_capacity(const ThreadState& thread);
 /// Writes an unwound event for the frame's call unless its entry was never written or its end was. Signals
 /// must be blocked.
 void report_unwound(CallFrame& frame);
+/// The packet that holds the newest events is about to be given away: looks now, for the thread's newest
+/// frames, whether an event that a signal handler interrupted is in it. Signals must be blocked.
+void settle_events(ThreadState& thread);
 /// Puts a claimed frame on the thread's free list.
 void put_free(ThreadState& thread, CallFrame& frame);
 
@@ -47,8 +50,8 @@ extern "C" bool ct_event_is_written(std::uint32_t address_low, std::uint64_t eve
 extern "C" {
 // Slow paths of call_around.S, with all registers of the program saved around them.
 
-/// A claimed frame for the calling thread, or null: run the call unhooked (counted). `failed` is the frame that
-/// could not be claimed.
+/// A claimed frame for the calling thread, or null: run the call unhooked (counted). `failed` is the frame
+/// that could not be claimed.
 calltap::trampoline::CallFrame* ct_frame_slow(calltap::trampoline::CallFrame* failed);
 /// At the entry: the thread's newest frame is not above the new one. Reports what a longjmp cut off.
 void ct_stack_slow(calltap::trampoline::CallFrame* frame);

@@ -16,7 +16,8 @@
 #define CT_FRAME_EVENT 56
 #define CT_FRAME_BYTES 64
 
-// CallFrame::flags. A free frame has ENTERING set, so that a claimed one has it until its entry event is written.
+// CallFrame::flags. A free frame has ENTERING set, so that a claimed one has it until its entry event is
+// written.
 #define CT_FLAG_REPORTED 1
 #define CT_FLAG_ENTERING 2
 

@@ -32,12 +32,12 @@ static_assert(offsetof(SiteRecord, event_bits) == CT_RECORD_EVENT);
 
 /// A hooked call in flight. It is claimed by incrementing `owner` from kFree (one instruction, so a signal
 /// handler can never be given the same frame), and holds the caller's return address and one callee-saved
-/// register until the body returns. The stack slot at `sp - 8` holds the trampoline's return point for exactly as
-/// long as the frame is alive: that is what tells a frame that a longjmp left behind from one that is merely
-/// asleep on another stack.
+/// register until the body returns. The stack slot at `sp - 8` holds the trampoline's return point for
+/// exactly as long as the frame is alive: that is what tells a frame that a longjmp left behind from one that
+/// is merely asleep on another stack.
 ///
-/// `event` is the last event written for the call, or the one that was about to be when a signal came: then the
-/// word at `slot` tells which. See event_state() in frames.cpp.
+/// `event` is the last event written for the call, or the one that was about to be when a signal came: then
+/// the word at `slot` tells which. See event_state() in frames.cpp.
 struct alignas(CT_FRAME_BYTES) CallFrame {
   static constexpr std::int32_t kFree = -1;
   static constexpr std::uint64_t kNoStack = ~std::uint64_t{0};
@@ -55,8 +55,8 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
     CallFrame* next = nullptr;  // while free
     std::uint64_t age;          // while claimed: the thread's sequence number at entry
   };
-  std::uint32_t home = 0;  // serial of the thread whose free list it belongs to
-  std::uint32_t slot = 0;  // low half of the address where `event` was, or was about to be, written
+  std::uint32_t home = 0;   // serial of the thread whose free list it belongs to
+  std::uint32_t slot = 0;   // low half of the address where `event` was, or was about to be, written
   std::uint64_t event = 0;  // 0: the call writes no events
 };
 static_assert(sizeof(CallFrame) == CT_FRAME_BYTES);

@@ -88,6 +88,7 @@ extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exce
   } else {
     passed->sp = CallFrame::kNoStack;
     passed->flags = CallFrame::kEntering;
+    passed->event = 0;
     passed->owner = CallFrame::kFree;
   }
   return kContinueUnwind;
