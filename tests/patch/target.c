@@ -4,10 +4,11 @@
     __asm__ volatile("" : "+r"(value));                 \
     return value + n;                                   \
   }
+// The formatter breaks a list of macros differently each time it runs.
+// clang-format off
 #define TEN(n)                                                                                             \
   FUNCTION(n##0)                                                                                           \
-  FUNCTION(n##1)                                                                                           \
-  FUNCTION(n##2) FUNCTION(n##3) FUNCTION(n##4) FUNCTION(n##5) FUNCTION(n##6) FUNCTION(n##7) FUNCTION(n##8) \
-      FUNCTION(n##9)
+  FUNCTION(n##1) FUNCTION(n##2) FUNCTION(n##3) FUNCTION(n##4) FUNCTION(n##5) FUNCTION(n##6) FUNCTION(n##7) \
+      FUNCTION(n##8) FUNCTION(n##9)
 
 TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6)
