@@ -106,6 +106,7 @@ int record(const RecordOptions& options) {
   const int status = session.run(child);
   report_end(session, options);
   constexpr int kSignalled = 128;
+  if (session.left_target_running()) return kSignalled + SIGINT;
   return WIFSIGNALED(status) ? kSignalled + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

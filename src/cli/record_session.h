@@ -49,6 +49,8 @@ class RecordSession {
 
   [[nodiscard]] bool recorded_anything() const { return started_ != 0; }
   [[nodiscard]] const trace::RecordingTotals& totals() const { return totals_; }
+  /// Recording was stopped before the program had ended.
+  [[nodiscard]] bool left_target_running() const { return !child_ended_; }
 
  private:
   struct Process {

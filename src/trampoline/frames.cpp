@@ -373,11 +373,3 @@ void ct_exit_slow(CallFrame* frame) {
   const isa::SignalsBlocked blocked;
   report_cut_off(thread, thread.top, frame->sp, true, frame);
 }
-
-void ct_tail_slow(CallFrame* frame) {
-  const isa::SignalsBlocked blocked;
-  auto* left = reinterpret_cast<CallFrame*>(frame->age);
-  left->event = (left->event & ~std::uint64_t{0xffffffff}) | kExitId;
-  ct_event_write(left->event);
-  left->flags = CallFrame::kReported;
-}

@@ -57,6 +57,4 @@ calltap::trampoline::CallFrame* ct_frame_slow(calltap::trampoline::CallFrame* fa
 void ct_stack_slow(calltap::trampoline::CallFrame* frame);
 /// At the exit: the frame is not the thread's newest. The same.
 void ct_exit_slow(calltap::trampoline::CallFrame* frame);
-/// A tail call: ends the call of the frame that `age` points to.
-void ct_tail_slow(calltap::trampoline::CallFrame* frame);
 }

@@ -123,6 +123,10 @@ extern const char ct_bare_hook[];
 /// Between these, the register that points to the call frame does so.
 extern const char ct_recorder_owned[];
 extern const char ct_recorder_let_go[];
+extern const char ct_recorder_aside[];
+extern const char ct_recorder_aside_end[];
 extern const char ct_bare_hook_owned[];
 extern const char ct_bare_hook_let_go[];
+extern const char ct_bare_hook_aside[];
+extern const char ct_bare_hook_aside_end[];
 }

@@ -27,11 +27,9 @@
 #define SAVED_RCX -32
 #define SAVED_RSI -40
 #define SAVED_R11 -48
-#define SAVED_RDI -56
 // The same slots seen from rsp after the pop.
 #define POPPED(x) ((x) - 8)
-// A slow path moves rsp below its 128 bytes and pushes the five registers that the fast path has not saved.
-#define SLOW_SKIP 136
+// A slow path moves rsp below its 128 bytes and keeps the five registers that the fast path has not saved there.
 #define SLOW_BYTES 176
 
 #define EXIT_ID 2
@@ -50,27 +48,35 @@
         movq    %r11, SAVED_R11(%rsp)
 .endm
 
+.macro SAVE_REST
+        movq    %rdi, 0(%rsp)
+        movq    %r8, 8(%rsp)
+        movq    %r9, 16(%rsp)
+        movq    %r10, 24(%rsp)
+        movq    %r11, 32(%rsp)
+.endm
+
+.macro RESTORE_REST
+        movq    32(%rsp), %r11
+        movq    24(%rsp), %r10
+        movq    16(%rsp), %r9
+        movq    8(%rsp), %r8
+        movq    0(%rsp), %rdi
+.endm
+
 // Calls a C++ slow path from the state after the pop: function(frame, rsi). Keeps all registers but rax, rdx, rcx, rsi,
 // which the fast path has saved.
 .macro CALL_SLOW function
-        leaq    -SLOW_SKIP(%rsp), %rsp
-        pushq   %rdi
-        pushq   %r8
-        pushq   %r9
-        pushq   %r10
-        pushq   %r11
+        leaq    -SLOW_BYTES(%rsp), %rsp
         .cfi_remember_state
         .cfi_def_cfa_offset SLOW_BYTES + 8
         CFI_CALLER_RSP_SLOW
+        SAVE_REST
         movq    %rbx, %rdi
         cld
         call    \function
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        popq    %rdi
-        leaq    SLOW_SKIP(%rsp), %rsp
+        RESTORE_REST
+        leaq    SLOW_BYTES(%rsp), %rsp
         .cfi_restore_state
 .endm
 
@@ -143,14 +149,13 @@
         .hidden ct_stack_slow
         .hidden ct_exit_slow
         .hidden ct_event_slow
-        .hidden ct_tail_slow
         .hidden ct_personality
 
 // One trampoline. `record` is 1 for the recorder, 0 for the bare hook that the benchmarks measure. Between
-// name_owned and name_let_go, rbx is the call frame.
+// name_owned and name_let_go, and name_aside and name_aside_end, rbx is the call frame.
 .macro CALL_AROUND name, record, return_point
-        .globl  \name, \name\()_owned, \name\()_let_go
-        .hidden \name, \name\()_owned, \name\()_let_go
+        .globl  \name, \name\()_owned, \name\()_let_go, \name\()_aside, \name\()_aside_end
+        .hidden \name, \name\()_owned, \name\()_let_go, \name\()_aside, \name\()_aside_end
         .type   \name, @function
         .p2align 6
 \name:
@@ -158,6 +163,9 @@
         .cfi_personality 0x9b, ct_personality_reference
         SAVE_SCRATCH
         movq    ct_thread@gottpoff(%rip), %rcx
+        leaq    \return_point(%rip), %rsi
+        cmpq    %rsi, (%rsp)
+        je      .Ltail_call_\name
         // Claim a frame. `free` is a hint; the increment is the claim.
         movq    %fs:CT_THREAD_FREE(%rcx), %rdx
         incl    CT_FRAME_OWNER(%rdx)
@@ -174,8 +182,7 @@
         CFI_RETURN_IN_FRAME
 \name\()_owned:
         // The slot says "alive" before the frame says where the slot is.
-        leaq    \return_point(%rip), %rax
-        movq    %rax, -8(%rsp)
+        movq    %rsi, -8(%rsp)
         movq    %rsp, CT_FRAME_SP(%rbx)
         movq    %fs:CT_THREAD_TOP(%rcx), %rax
         movq    %rax, CT_FRAME_PARENT(%rbx)
@@ -242,52 +249,50 @@
         .cfi_same_value rbx
         ret
 
-        // The newest frame lies at or below us. The same slot, and our return point in our caller's place, is a tail
-        // call; anything else is a longjmp, or another stack.
+        // The newest frame lies at or below us: a longjmp, or another stack.
         .cfi_def_cfa_offset 8
         CFI_CALLER_RSP
         CFI_RETURN_IN_FRAME
         CFI_RBX_IN_FRAME
+\name\()_aside:
 .Lcheck_stack_\name:
-        jne     1f
-        leaq    \return_point(%rip), %rsi
-        cmpq    CT_FRAME_RET(%rbx), %rsi
-        je      .Ltail_call_\name
-1:
         CALL_SLOW ct_stack_slow
         movq    ct_thread@gottpoff(%rip), %rcx
+        movq    POPPED(SAVED_R11)(%rsp), %r11
         jmp     .Lstack_checked_\name
 
-        // The caller has left its stack frame to us, and with it its call frame, to which its rbx still points. Its
-        // call ends here; ours takes over where that one would have returned to, so that a million tail calls need
-        // one call frame. The return address goes first: with it, whoever unwinds goes to the right caller.
+        // Our return point in the caller's place: the function that was called has jumped here instead of returning,
+        // and left us its stack frame and, in rbx, its call frame. Its call ends; the call frame goes on as ours, so
+        // that a million tail calls need one.
+        .cfi_restore_state
+        .cfi_remember_state
+        .cfi_same_value rbx
 .Ltail_call_\name:
-        movq    %rdi, POPPED(SAVED_RDI)(%rsp)
-        movq    CT_FRAME_SAVED(%rbx), %rdi
-        movq    %rdi, CT_FRAME_AGE(%rbx)
-        movq    CT_FRAME_RET(%rdi), %rax
-        movq    %rax, CT_FRAME_RET(%rbx)
-        movq    CT_FRAME_SAVED(%rdi), %rax
-        movq    %rax, CT_FRAME_SAVED(%rbx)
-        movq    CT_FRAME_PARENT(%rdi), %rax
-        movq    %rax, CT_FRAME_PARENT(%rbx)
+        leaq    8(%rsp), %rsp
+        CFI_RBX_IN_FRAME
+        CFI_CALLER_RSP
+        CFI_RETURN_IN_FRAME
+        cmpq    %rbx, %fs:CT_THREAD_TOP(%rcx)
+        jne     .Ltail_cut_off_\name
+.Ltail_top_checked_\name:
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
         READ_CLOCK
         CHECK_GAP .Ltail_slow_\name
-        MAKE_EXIT %rdi
-        PUT_EVENT %rdi, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
+        MAKE_EXIT %rbx
+        PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
 .Ltail_written_\name:
-  .endif
-        movq    %rdi, %rdx
-        movq    ct_thread@gottpoff(%rip), %rdi
-        FREE_FRAME %rdx
-        movq    %rdi, %rcx
-        movq    POPPED(SAVED_RDI)(%rsp), %rdi
+        movl    $CT_FLAG_ENTERING, CT_FRAME_FLAGS(%rbx)
+        movq    ct_thread@gottpoff(%rip), %rcx
         movq    POPPED(SAVED_R11)(%rsp), %r11
+  .endif
         jmp     .Lstack_checked_\name
 
         // Frames above us on the list have not been returned from.
+.Ltail_cut_off_\name:
+        CALL_SLOW ct_exit_slow
+        movq    ct_thread@gottpoff(%rip), %rcx
+        jmp     .Ltail_top_checked_\name
 .Lcut_off_\name:
         CALL_SLOW ct_exit_slow
         movq    ct_thread@gottpoff(%rip), %rdi
@@ -300,6 +305,13 @@
         CALL_SLOW ct_event_slow
         jmp     .Lentered_\name
 
+.Ltail_slow_\name:
+        movl    CT_FRAME_EVENT+4(%rbx), %esi
+        shlq    $32, %rsi
+        orq     $EXIT_ID, %rsi
+        CALL_SLOW ct_event_slow
+        jmp     .Ltail_written_\name
+
         // After the body only the result must be kept: rax and rdx are in r8 and r9, CALL_SLOW keeps those.
 .Lexit_slow_\name:
         movl    CT_FRAME_EVENT+4(%rbx), %esi
@@ -309,33 +321,24 @@
         movq    ct_thread@gottpoff(%rip), %rdi
         jmp     .Lexited_\name
 
-.Ltail_slow_\name:
-        CALL_SLOW ct_tail_slow
-        jmp     .Ltail_written_\name
   .endif
 
         // No frame at hand: get one, or run the body unhooked.
         .cfi_restore_state
         .cfi_def_cfa_offset 8
         .cfi_same_value rbx
+\name\()_aside_end:
 .Lno_frame_\name:
-        leaq    -SLOW_SKIP(%rsp), %rsp
-        pushq   %rdi
-        pushq   %r8
-        pushq   %r9
-        pushq   %r10
-        pushq   %r11
+        leaq    -SLOW_BYTES(%rsp), %rsp
         .cfi_def_cfa_offset SLOW_BYTES + 8
+        SAVE_REST
         movq    %rdx, %rdi
         cld
         call    ct_frame_slow
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        popq    %rdi
-        leaq    SLOW_SKIP(%rsp), %rsp
+        RESTORE_REST
+        leaq    SLOW_BYTES(%rsp), %rsp
         .cfi_def_cfa_offset 8
+        leaq    \return_point(%rip), %rsi
         movq    %rax, %rdx
         movq    ct_thread@gottpoff(%rip), %rcx
         testq   %rdx, %rdx

@@ -37,7 +37,9 @@ bool is_between(std::uint64_t address, const char* begin, const char* end) {
 /// An asynchronous cancellation may strike where the trampoline has no call frame yet, or none any more.
 bool has_frame(std::uint64_t address) {
   return is_between(address, ct_recorder_owned, ct_recorder_let_go) ||
-         is_between(address, ct_bare_hook_owned, ct_bare_hook_let_go);
+         is_between(address, ct_recorder_aside, ct_recorder_aside_end) ||
+         is_between(address, ct_bare_hook_owned, ct_bare_hook_let_go) ||
+         is_between(address, ct_bare_hook_aside, ct_bare_hook_aside_end);
 }
 
 }  // namespace
