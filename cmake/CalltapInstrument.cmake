@@ -8,6 +8,9 @@
 #     The same flag as a string, for other build systems. Makefiles can have it from `pkg-config --variable=instrument
 #     calltap`.
 #
+# Beware of -Wl,--gc-sections with GCC and -ffunction-sections: GCC 12 ties all entries of a source file to its first
+# function, and the linker drops them with it. `calltap list` shows what is left.
+#
 # GCC 8 or clang 10 and later; x86-64, AArch64, RISC-V (64 bit).
 include_guard(GLOBAL)
 
