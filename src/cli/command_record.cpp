@@ -107,7 +107,10 @@ int record(const RecordOptions& options) {
   report_end(session, options);
   constexpr int kSignalled = 128;
   if (session.left_target_running()) return kSignalled + SIGINT;
-  return WIFSIGNALED(status) ? kSignalled + WTERMSIG(status) : WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) return kSignalled + WTERMSIG(status);
+  // The program's own status, but success is not claimed for a recording that could not be written.
+  const bool lost = session.totals().write_error.load() != 0;
+  return lost && WEXITSTATUS(status) == 0 ? 1 : WEXITSTATUS(status);
 }
 
 /// CLI11 would take -1 for a very large size. Runs after the transformation to bytes, too.

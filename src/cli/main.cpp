@@ -28,6 +28,11 @@ int main(int argc, char** argv) {
   calltap::cli::add_replay(app, status);
   calltap::cli::add_graph(app, status);
   calltap::cli::add_info(app, status);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    constexpr int kUsage = 2;
+    return app.exit(error) == 0 ? 0 : kUsage;  // 0: --help, --version
+  }
   return status;
 }
