@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <string_view>
 
 #include "isa/system.h"
 #include "patch/patcher.h"
@@ -70,10 +71,11 @@ std::string_view base_name(std::string_view path) {
 /// absolute before the tool reads the file. False for what is not a file (the kernel's vdso).
 bool resolve_path(const link_map& map, bool is_program, char* path) {
   const char* name = is_program ? "/proc/self/exe" : map.l_name;
-  if (name == nullptr || name[0] == '\0' || std::strchr(name, '/') == nullptr) return false;
+  if (name == nullptr || name[0] == '\0' || std::string_view(name).find('/') == std::string_view::npos)
+    return false;
   if (name[0] == '/' && !is_program) {
     if (std::strlen(name) >= kMaxPath) return false;
-    std::strcpy(path, name);
+    std::memcpy(path, name, std::strlen(name) + 1);
     return true;
   }
   const long fd = native::system_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(name), O_PATH | O_CLOEXEC);
