@@ -105,7 +105,7 @@
         orq     %rax, %rsi
 .endm
 
-// Writes the event rsi, made at time rdx for the call `frame`, into the next slot of the writer rcx, and then sets
+// Writes the event rsi, made at time rdx for the call `frame`, into `slot`, the cursor of the writer rcx from before rdx, and then sets
 // the frame's flags. Clobbers rax and `slot`. Jumps to `slow` when the slot is taken (a signal handler was faster, or
 // the packet is full) or there is none.
 //
@@ -113,7 +113,6 @@
 // looked for. Whoever is interrupted between the two exchanges has written its event; if the handler then moved the
 // cursor, the second exchange fails and changes nothing, which is right.
 .macro PUT_EVENT frame, slot, flags, slow
-        movq    CT_WRITER_CURSOR(%rcx), \slot
         testq   \slot, \slot
         jz      \slow
         movl    \slot\()d, CT_FRAME_SLOT(\frame)
@@ -196,11 +195,14 @@
         movq    %rax, CT_FRAME_AGE(%rbx)
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
+        movq    CT_RECORD_EVENT(%r11), %rsi
+        // The slot before the clock: events that a handler writes in between take the slot, and ours is made anew.
+        movq    CT_WRITER_CURSOR(%rcx), %r11
         READ_CLOCK
         CHECK_GAP .Lentry_slow_\name
-        movl    %edx, %esi
-        shll    $5, %esi
-        orq     CT_RECORD_EVENT(%r11), %rsi
+        movl    %edx, %eax
+        shll    $5, %eax
+        orq     %rax, %rsi
         PUT_EVENT %rbx, %r11, 0, .Lentry_slow_\name
 .Lentered_\name:
         movq    POPPED(SAVED_R11)(%rsp), %r11
@@ -225,6 +227,7 @@
 .Ltop_checked_\name:
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rdi), %rcx
+        movq    CT_WRITER_CURSOR(%rcx), %r11
         READ_CLOCK
         CHECK_GAP .Lexit_slow_\name
         MAKE_EXIT %rbx
@@ -277,6 +280,7 @@
 .Ltail_top_checked_\name:
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
+        movq    CT_WRITER_CURSOR(%rcx), %r11
         READ_CLOCK
         CHECK_GAP .Ltail_slow_\name
         MAKE_EXIT %rbx
