@@ -1,4 +1,4 @@
-// The target's side of the shared memory: claim a free packet, queue a full one.
+// The target's side of the shared memory: claim a free packet, queue a full one, or keep and overwrite it.
 #pragma once
 
 #include <cstdint>
@@ -36,14 +36,29 @@ class Pool {
   /// A free packet, now in state kWriting and owned by the slot, or kNone: the pool is empty, or the thread
   /// has as many as it may.
   [[nodiscard]] std::uint32_t claim_packet(std::uint32_t slot) const;
+  struct OldPacket {
+    std::uint32_t index = kNone;
+    bool is_own = false;  // the thread wrote it itself
+  };
+  /// Flight mode: a full packet to overwrite, now in state kWriting and owned by the slot, with its events
+  /// still in it. A thread that has as many packets as it may gets the oldest of its own, any other the
+  /// oldest of all, also of threads that have ended. kNone: no packet is full. Reads all descriptors.
+  [[nodiscard]] OldPacket claim_oldest(std::uint32_t slot) const;
   /// Hands a packet to the tool and wakes it if it sleeps (a system call then).
   void queue_packet(std::uint32_t index) const;
+  /// Flight mode: the packet is full, and kept until it is the oldest.
+  void keep_packet(std::uint32_t index) const;
 
  private:
   [[nodiscard]] std::atomic<std::uint32_t>& queue(std::uint32_t ticket) const {
     return reinterpret_cast<std::atomic<std::uint32_t>*>(base_ +
                                                          kQueueOffset)[ticket % control().packet_count];
   }
+
+  [[nodiscard]] bool has_its_share(const ThreadSlot& owner) const;
+  [[nodiscard]] bool is_owner(std::uint32_t slot, const PacketDescriptor& d) const;
+  [[nodiscard]] std::uint32_t find_oldest(std::uint32_t slot, bool own_only) const;
+  void take(PacketDescriptor& d, std::uint32_t slot) const;
 
   std::uint8_t* base_ = nullptr;
 };

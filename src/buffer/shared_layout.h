@@ -11,9 +11,12 @@
 //   packets_offset      packets, kPacketBytes each
 //
 // Life of a packet:   free --writer claims--> writing --writer queues--> full --tool wrote it--> free
-// Only the writer moves a packet out of `free` and `writing`, only the tool out of `full` (flight mode: the
-// writer too). Everything here is written by the target and therefore untrusted input to the tool: indices
-// are checked, values are read once.
+//   in flight mode:   free --writer claims--> writing --writer keeps--> full --any writer claims--> writing
+// Only the writer moves a packet out of `free` and `writing`, only the tool out of `full`. In flight mode the
+// queue is not used, and the tool takes packets only once the target is gone.
+//
+// Everything here is written by the target and therefore untrusted input to the tool: indices are checked,
+// values are read once.
 #pragma once
 
 #include <atomic>
@@ -25,7 +28,7 @@
 namespace calltap::buffer {
 
 inline constexpr std::uint32_t kMagic = 0x50415443;  // "CTAP"
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::size_t kMaxThreads = 4096;
 inline constexpr std::size_t kMaxPackets = 65536;
 
@@ -35,11 +38,12 @@ enum class PacketState : std::uint32_t { kFree, kWriting, kFull };
 
 struct PacketDescriptor {
   std::atomic<std::uint32_t> state;
-  std::uint32_t thread_slot;    // valid while not free
-  std::uint32_t incarnation;    // of the thread slot
-  std::uint32_t content_bytes;  // valid while full
+  std::atomic<std::uint32_t> thread_slot;  // valid while not free
+  std::atomic<std::uint32_t> incarnation;  // of the thread slot
+  std::uint32_t content_bytes;             // valid while full
+  std::atomic<std::uint32_t> kept_order;  // flight mode, while full: the oldest has the smallest, modulo 2^32
 };
-static_assert(sizeof(PacketDescriptor) == 16);
+static_assert(sizeof(PacketDescriptor) == 20);
 
 /// One writer thread. Slots are reused: `incarnation` tells the stream of one thread from that of the next.
 struct alignas(128) ThreadSlot {
@@ -47,7 +51,7 @@ struct alignas(128) ThreadSlot {
   std::atomic<std::uint32_t> incarnation;           // which use of this slot
   std::atomic<std::uint32_t> ended;                 // 1: the thread is gone, the tool may collect the slot
   std::atomic<std::uint32_t> packets_claimed;       // by the thread, in this incarnation
-  std::atomic<std::uint32_t> packets_released;      // of those, given back by the tool
+  std::atomic<std::uint32_t> packets_released;      // of those, given back by the tool or overwritten
   std::uint64_t first_time;                         // ticks at registration
   std::uint64_t discarded[event::kDiscardReasons];  // of this incarnation, written by the thread alone
   std::uint64_t packet_sequence;                    // next packet's number
@@ -72,12 +76,13 @@ struct alignas(64) Control {
   std::atomic<std::uint64_t> heartbeat;  // bumped at least every 100 ms while the tool lives
 
   // Written by the target.
-  alignas(64) std::atomic<std::uint32_t> queue_tail;          // tickets given out
+  alignas(64) std::atomic<std::uint32_t> queue_tail;          // tickets given out (flight mode: packets kept)
   alignas(64) std::atomic<std::uint32_t> full_sequence;       // futex: bumped when a packet was queued
   std::atomic<std::uint32_t> tool_sleeps;                     // the tool asks to be woken
   std::atomic<std::uint32_t> waiters;                         // threads asleep on free_sequence
   std::atomic<std::uint32_t> slots_used;                      // no thread slot from here on was ever used
   alignas(64) std::atomic<std::uint64_t> slotless_discarded;  // events of threads that found no slot
+  std::atomic<std::uint64_t> overwritten;                     // flight mode: by other threads than their own
 
   // Free packets, one bit each: set = free.
   alignas(64) std::atomic<std::uint64_t> free_bits[kMaxPackets / 64];

@@ -103,36 +103,26 @@ void close_packet(Pool pool, Writer& w) {
   w.cursor = w.sentinel;
   w.has_packet = 0;
   if (pool.control().on_full == OnFull::kFlight) {
-    pool.descriptor(w.packet).state.store(static_cast<std::uint32_t>(buffer::PacketState::kFull),
-                                          std::memory_order_release);
+    pool.keep_packet(w.packet);
   } else {
     pool.queue_packet(w.packet);
   }
 }
 
-/// Flight mode: the next packet of the thread's own ring, overwriting the oldest once the ring has its full
-/// size.
-std::uint32_t next_ring_packet(Pool pool, Writer& w) {
-  const std::uint32_t capacity = pool.control().packets_per_thread;
-  if (w.ring == nullptr) {
-    w.ring = static_cast<std::uint32_t*>(isa::map_memory(capacity * sizeof(std::uint32_t)));
-    if (w.ring == nullptr) return Pool::kNone;
+/// Flight mode: a free packet, or else an old one, whose events are lost now.
+std::uint32_t next_flight_packet(Pool pool, const Writer& w) {
+  const std::uint32_t index = pool.claim_packet(w.slot);
+  if (index != Pool::kNone) return index;
+  const Pool::OldPacket old = pool.claim_oldest(w.slot);
+  if (old.index == Pool::kNone) return Pool::kNone;
+  const std::uint64_t events = count_events(pool.packet(old.index), pool.descriptor(old.index).content_bytes);
+  if (old.is_own) {
+    count_discarded(pool.thread(w.slot), DiscardReason::kOverwritten, events);
+  } else {
+    // Its thread may have ended, and another may have its slot.
+    pool.control().overwritten.fetch_add(events, std::memory_order_relaxed);
   }
-  if (w.ring_size < capacity) {
-    const std::uint32_t index = pool.claim_packet(w.slot);
-    if (index != Pool::kNone) {
-      w.ring[w.ring_size++] = index;
-      return index;
-    }
-  }
-  if (w.ring_size == 0) return Pool::kNone;
-  const std::uint32_t index = w.ring[w.ring_next];
-  w.ring_next = (w.ring_next + 1) % w.ring_size;
-  buffer::PacketDescriptor& d = pool.descriptor(index);
-  count_discarded(pool.thread(w.slot), DiscardReason::kOverwritten,
-                  count_events(pool.packet(index), d.content_bytes));
-  d.state.store(static_cast<std::uint32_t>(buffer::PacketState::kWriting), std::memory_order_release);
-  return index;
+  return old.index;
 }
 
 bool tool_is_gone(Pool pool) {
@@ -171,7 +161,7 @@ bool next_packet(Pool pool, Writer& w) {
   if (stopped != 0) {
     reason = static_cast<DiscardReason>(stopped - 1);
   } else if (c.on_full == OnFull::kFlight) {
-    index = next_ring_packet(pool, w);
+    index = next_flight_packet(pool, w);
   } else {
     const std::uint32_t seen = c.free_sequence.load(std::memory_order_seq_cst);
     index = pool.claim_packet(w.slot);
@@ -202,9 +192,7 @@ Writer* start_thread(Pool pool, ThreadState& thread) {
   isa::native::system_call(SYS_prctl, kGetName, reinterpret_cast<long>(slot.name));
   slot.first_time = isa::native::read_clock();
   Writer& w = writers[index];
-  std::uint32_t* ring = w.ring;
   w = Writer{};
-  w.ring = ring;
   w.slot = index;
   static std::uint64_t no_slot = kSentinel;  // a thread without a packet finds its next slot taken
   w.cursor = w.sentinel = &no_slot;

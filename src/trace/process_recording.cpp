@@ -4,7 +4,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <unordered_set>
 
 namespace calltap::trace {
 namespace {
@@ -206,10 +208,36 @@ void ProcessRecording::collect_ended_threads() {
         ::close(place->second.fd);
         --open_streams_;
       }
-      streams_.erase(place);
+      if (description_.on_full == buffer::OnFull::kFlight) {
+        place->second.ended = true;
+        ++ended_streams_;
+      } else {
+        streams_.erase(place);
+      }
     }
     memory_.free_slot(slot);
   }
+  if (ended_streams_ >= 2 * std::size_t{memory_.packet_count()}) forget_overwritten_threads();
+}
+
+/// Flight mode: ended threads of which no packet is left. Their losses are in the process's counts; without
+/// this, a program that starts threads for ever would need memory for all of them.
+void ProcessRecording::forget_overwritten_threads() {
+  std::unordered_set<std::uint64_t> owners;
+  for (const auto& [slot, incarnation] : memory_.packet_owners()) owners.insert(key_of(slot, incarnation));
+  std::erase_if(streams_,
+                [&](const auto& entry) { return entry.second.ended && !owners.contains(entry.first); });
+  std::vector<Stream*> kept;
+  for (auto& [key, stream] : streams_) kept.push_back(&stream);
+  std::sort(kept.begin(), kept.end(), [](const Stream* a, const Stream* b) { return a->thread < b->thread; });
+  std::vector<ThreadDescription> threads;
+  for (Stream* stream : kept) {
+    threads.push_back(std::move(description_.threads[stream->thread]));
+    stream->thread = threads.size() - 1;
+  }
+  description_.threads = std::move(threads);
+  ended_streams_ = static_cast<std::size_t>(
+      std::count_if(kept.begin(), kept.end(), [](const Stream* stream) { return stream->ended; }));
 }
 
 void ProcessRecording::close_streams() {
@@ -240,6 +268,7 @@ void ProcessRecording::write_description_now() {
   ProcessDescription written = description_;
   written.discarded[static_cast<std::size_t>(event::DiscardReason::kNoThreadSlot)] +=
       memory_.slotless_discarded();
+  written.discarded[static_cast<std::size_t>(event::DiscardReason::kOverwritten)] += memory_.overwritten();
   if (!last) written.end = {EndKind::kRunning, 0};
   if (const auto error = write_description(directory_, written)) {
     int none = 0;

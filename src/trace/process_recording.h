@@ -69,6 +69,7 @@ class ProcessRecording {
     int fd = -1;
     std::uint64_t size = 0;
     std::uint64_t discarded = 0;  // by the tool
+    bool ended = false;           // the thread; flight mode: its packets may still be there
   };
   static constexpr std::size_t kMaxOpenStreams = 64;
 
@@ -81,6 +82,7 @@ class ProcessRecording {
   void discard(Stream& stream, const ReadyPacket& packet, event::DiscardReason reason);
   void collect_ended_threads();
   void update_thread(std::uint32_t slot, const SlotView& view);
+  void forget_overwritten_threads();
   void close_streams();
   void write_description_now();
 
@@ -98,7 +100,8 @@ class ProcessRecording {
   std::unordered_map<std::uint64_t, Stream> streams_;             // by slot and incarnation
   std::unordered_map<std::uint32_t, std::uint32_t> occurrences_;  // of each tid
   std::size_t open_streams_ = 0;
-  ProcessEnd end_;  // written before finishing_ is set
+  std::size_t ended_streams_ = 0;  // flight mode: of ended threads
+  ProcessEnd end_;                 // written before finishing_ is set
   std::atomic<bool> finishing_{false};
   std::thread thread_;
 };

@@ -187,6 +187,18 @@ void SharedMemory::free_slot(std::uint32_t index) {
   s.tid.store(0, std::memory_order_release);
 }
 
+std::vector<std::pair<std::uint32_t, std::uint32_t>> SharedMemory::packet_owners() const {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> owners;
+  const auto* descriptors =
+      reinterpret_cast<const buffer::PacketDescriptor*>(memory_ + buffer::states_offset(packet_count_));
+  for (std::uint32_t i = 0; i < packet_count_; ++i) {
+    const buffer::PacketDescriptor& d = descriptors[i];
+    if (d.state.load(std::memory_order_acquire) == static_cast<std::uint32_t>(PacketState::kFree)) continue;
+    owners.emplace_back(d.thread_slot.load(), d.incarnation.load());
+  }
+  return owners;
+}
+
 void SharedMemory::stop(event::DiscardReason reason) {
   buffer::Control& c = pool_.control();
   c.stopped.store(static_cast<std::uint32_t>(reason) + 1, std::memory_order_seq_cst);
@@ -196,6 +208,10 @@ void SharedMemory::stop(event::DiscardReason reason) {
 
 std::uint64_t SharedMemory::slotless_discarded() const {
   return pool_.control().slotless_discarded.load(std::memory_order_relaxed);
+}
+
+std::uint64_t SharedMemory::overwritten() const {
+  return pool_.control().overwritten.load(std::memory_order_relaxed);
 }
 
 void SharedMemory::wait(std::uint64_t timeout_ns) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "buffer/pool.h"
@@ -65,10 +66,15 @@ class SharedMemory {
   [[nodiscard]] SlotView slot(std::uint32_t index) const;
   /// Slots of ended threads are free for new ones after this.
   void free_slot(std::uint32_t index);
+  [[nodiscard]] std::uint32_t packet_count() const { return packet_count_; }
+  /// Whose packets the memory holds: slot and incarnation, some more than once.
+  [[nodiscard]] std::vector<std::pair<std::uint32_t, std::uint32_t>> packet_owners() const;
 
   /// Ends recording in the target: from now on events are counted under this reason.
   void stop(event::DiscardReason reason);
   [[nodiscard]] std::uint64_t slotless_discarded() const;
+  /// Flight mode: events that were overwritten by other threads than their own.
+  [[nodiscard]] std::uint64_t overwritten() const;
 
   /// Sleeps until the target queues a packet, at most this long.
   void wait(std::uint64_t timeout_ns);

@@ -82,9 +82,6 @@ struct Writer {
   std::uint32_t packet;     // index of the current packet
   std::uint32_t has_packet;
   std::uint32_t free_seen;  // the pool's free_sequence when it was last found empty
-  std::uint32_t* ring;      // flight mode: own packets
-  std::uint32_t ring_size;
-  std::uint32_t ring_next;  // flight mode: the oldest of them
 };
 static_assert(offsetof(Writer, cursor) == CT_WRITER_CURSOR);
 static_assert(offsetof(Writer, last_time) == CT_WRITER_LAST);

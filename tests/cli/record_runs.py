@@ -1,9 +1,12 @@
 """What `calltap record` does in good weather: statuses, directories, limits, interrupts, children."""
 import os
+import pathlib
 import signal
 import time
 
 from session import expect, expect_exact, recording, trace_events
+
+BABELTRACE = pathlib.Path(__file__).parent.parent / "interop" / "check_babeltrace"
 
 
 def test_exit_status_of_the_program(session):
@@ -140,6 +143,26 @@ def test_on_full_flight(session):
     process = session.processes()[0]
     exits = trace_events.read_process(process).by_event[trace_events.EXIT]
     expect("main" in {recording.function_name(process, number) for number in exits}, "the newest events are missing")
+
+
+def test_on_full_flight_with_more_short_threads_than_packets(session):
+    """Each thread takes a packet and ends; all of them together have PACKETS."""
+    threads, packets = 3000, (128 << 20) // (64 << 10)
+    process = session.record(["--on-full", "flight", "--buffer", "128K"], "short_threads", str(threads))
+    expect(process.returncode == 0, f"{process.returncode} {process.stderr}")
+    discarded = session.discarded()
+    expect(set(discarded) == {"overwritten"}, f"discarded {discarded}")
+    expect_accounted(session, discarded)
+    streams = recording.ask(session.calltap, "info", session.directory)["processes"][0]["threads"]
+    kept = {stream["name"]: stream["events"] for stream in streams}
+    # The main thread has up to two packets, all others belong to the newest threads.
+    for number in range(threads - packets + 2, threads):
+        expect(kept.get(f"short-{number}") == 12, f"short-{number}: {kept.get(f'short-{number}')} events")
+    expect(len(kept) == len(streams) <= packets, f"{len(streams)} streams with {len(kept)} names")
+    names = [thread["name"] for thread in recording.description(session.processes()[0])["threads"]]
+    expect("" not in names and len(set(names)) == len(names), "threads without a name, or with that of another")
+    other = session.run([str(BABELTRACE), session.calltap, str(session.directory)])
+    expect(other.returncode == 0, f"babeltrace2 disagrees: {other.stdout}{other.stderr}")
 
 
 def test_on_full_wait_loses_nothing(session):
