@@ -32,6 +32,7 @@ void CallTree::entered(Frame& frame, const Frame& parent, const Frame* same) {
   const bool is_root = selected_.empty() || selected_[frame.function];
   if (same != nullptr && same->data.node != 0) {
     frame.data.node = same->data.node;
+    frame.data.first = same->resumed;
   } else if (is_root || parent.data.node != 0) {
     frame.data.node = child(parent.data.node, frame.function);
     frame.data.first = true;
@@ -44,14 +45,15 @@ void CallTree::entered(Frame& frame, const Frame& parent, const Frame* same) {
   }
 }
 
-void CallTree::left(const Frame& frame, std::uint64_t, std::uint64_t duration, std::uint64_t self,
-                    trace::CallEnd) {
+void CallTree::left(const Frame& frame, const trace::CallSpan& span) {
+  const std::uint64_t uncounted = span.duration - span.counted;
   if (frame.data.node != 0) {
     CallNode& node = nodes_[frame.data.node];
-    node.self += self;
-    if (frame.data.first) node.total += duration;
+    node.self += span.self;
+    // What a resumed frame stands on has been resumed as well, so nothing else counts its time.
+    if (frame.data.first || frame.resumed) node.total += uncounted;
   }
-  if (frame.data.edge != 0 && frame.outermost()) edges_[frame.data.edge - 1].total += duration;
+  if (frame.data.edge != 0 && span.outermost) edges_[frame.data.edge - 1].total += uncounted;
 }
 
 }  // namespace calltap::export_

@@ -46,8 +46,7 @@ class CallTree {
   explicit CallTree(std::vector<bool> selected);
 
   void entered(Frame& frame, const Frame& parent, const Frame* same);
-  void left(const Frame& frame, std::uint64_t end, std::uint64_t duration, std::uint64_t self,
-            trace::CallEnd);
+  void left(const Frame& frame, const trace::CallSpan& span);
   void orphaned(std::uint32_t, std::uint64_t, trace::CallEnd) {}
 
   /// [0] is the root, the others are in order of first call; siblings are linked in the reverse order.

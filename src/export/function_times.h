@@ -17,14 +17,20 @@ class FunctionTimesSink {
   explicit FunctionTimesSink(std::uint32_t function_count) : times_(std::size_t{function_count} + 1) {}
 
   void entered(Frame&, const Frame&, const Frame*) {}
-  void left(const Frame& frame, std::uint64_t, std::uint64_t duration, std::uint64_t self, trace::CallEnd) {
+  void left(const Frame& frame, const trace::CallSpan& span) {
     FunctionTimes& t = times_[frame.function];
+    t.total += span.outermost ? span.duration - span.counted : 0;
+    t.self += span.self;
+    if (frame.resumed) [[unlikely]]
+      return;  // counted with its first part
     ++t.calls;
-    t.total += frame.outermost() ? duration : 0;
-    t.self += self;
-    t.sum += duration;
-    t.min = std::min(t.min, duration);
-    t.max = std::max(t.max, duration);
+    if (span.how > trace::CallEnd::kUnwound) [[unlikely]] {
+      ++t.incomplete;
+      return;
+    }
+    t.sum += span.duration;
+    t.min = std::min(t.min, span.duration);
+    t.max = std::max(t.max, span.duration);
   }
   void orphaned(std::uint32_t, std::uint64_t, trace::CallEnd) {}
 

@@ -155,6 +155,7 @@ class LinePrinter {
       case trace::CallEnd::kUnwound:
         return " /* unwound */";
       case trace::CallEnd::kLost:
+      case trace::CallEnd::kInterrupted:
         break;
     }
     return " /* exit not recorded */";
@@ -163,17 +164,18 @@ class LinePrinter {
     if (line.orphaned) return ", entry not recorded";
     switch (line.end) {
       case trace::CallEnd::kReturned:
-        return "";
+        return line.partial ? ", events missing" : "";
       case trace::CallEnd::kUnwound:
-        return ", unwound";
+        return line.partial ? ", unwound, events missing" : ", unwound";
       case trace::CallEnd::kLost:
+      case trace::CallEnd::kInterrupted:
         break;
     }
     return ", exit not recorded";
   }
 
   void duration(const ReplayLine& line, std::uint64_t ns) {
-    if (line.kind == Kind::kOpen || line.kind == Kind::kGap || line.orphaned) {
+    if (line.kind == Kind::kOpen || line.kind == Kind::kGap || line.partial) {
       out_.print("{:13}", "");
       return;
     }

@@ -11,6 +11,7 @@ using Kind = ReplayLine::Kind;
 void ReplayLines::entered(Frame& frame, const Frame& parent, const Frame*) {
   const bool begins = limits_.selected.empty() || limits_.selected[frame.function];
   frame.data.serial = ++serial_;
+  frame.data.hidden = false;
   frame.data.level = parent.data.level != 0 ? parent.data.level + 1 : begins ? 1 : 0;
   if (!shown(frame.data)) return;
   // With a minimum duration, what lies below is shown only when something above it is: see left().
@@ -18,38 +19,66 @@ void ReplayLines::entered(Frame& frame, const Frame& parent, const Frame*) {
   held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1});
 }
 
-void ReplayLines::left(const Frame& frame, std::uint64_t end, std::uint64_t duration, std::uint64_t,
-                       trace::CallEnd how) {
+void ReplayLines::left(Frame& frame, const trace::CallSpan& span) {
   if (!shown(frame.data)) return;
-  ReplayLine line{Kind::kClose, how, false, frame.function, frame.data.level - 1, end, duration};
+  if (span.how == trace::CallEnd::kInterrupted) {
+    interrupted(frame, span.duration);
+    return;
+  }
+  ReplayLine line{.kind = Kind::kClose,
+                  .end = span.how,
+                  .partial = frame.resumed || span.how == trace::CallEnd::kLost,
+                  .function = frame.function,
+                  .depth = frame.data.level - 1,
+                  .time = span.end,
+                  .duration = span.duration};
   Held* const held = find_held(frame.data.serial);
   const bool innermost = held != nullptr && held == &held_.back();
-  if (held != nullptr && duration < limits_.min_duration) {
+  if (held != nullptr && span.duration < limits_.min_duration) {
     held->function = 0;
     if (innermost) held_.pop_back();
     return;
   }
   if (innermost) {
-    held_.pop_back();
     line.kind = Kind::kLeaf;
-    line.time = frame.start;
+    line.time = held->time;
+    held_.pop_back();
   }
   // What began before it and is open, or ended later, lasted at least as long.
   while (!held_.empty() && held_.front().serial <= frame.data.serial) release_front();
-  if (!innermost) release_aged(end);
+  if (!innermost) release_aged(span.end);
   ready_.push_back(line);
+}
+
+/// A call that is open at a gap is shown before it or not at all: its duration will not be known later
+/// either.
+void ReplayLines::interrupted(Frame& frame, std::uint64_t duration) {
+  Held* const held = find_held(frame.data.serial);
+  if (held == nullptr) return;  // shown already
+  if (duration < limits_.min_duration) {
+    frame.data.hidden = true;
+    held->function = 0;
+    if (held == &held_.back()) held_.pop_back();
+    return;
+  }
+  while (!held_.empty() && held_.front().serial <= frame.data.serial) release_front();
 }
 
 void ReplayLines::orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd how) {
   const bool wanted = limits_.selected.empty() || limits_.selected[function];
   if (!wanted || limits_.min_duration != 0) return;
   release_aged(time);
-  ready_.push_back({Kind::kClose, how, true, function, 0, time, 0});
+  ready_.push_back({.kind = Kind::kClose,
+                    .end = how,
+                    .orphaned = true,
+                    .partial = true,
+                    .function = function,
+                    .time = time});
 }
 
 void ReplayLines::gap(std::uint64_t time) {
   release_aged(time);
-  ready_.push_back({Kind::kGap, trace::CallEnd::kLost, false, 0, 0, time, 0});
+  ready_.push_back({.kind = Kind::kGap, .time = time});
 }
 
 ReplayLines::Held* ReplayLines::find_held(std::uint64_t serial) {
@@ -65,7 +94,7 @@ void ReplayLines::release_front() {
   const Held& held = held_.front();
   if (held.function != 0) {
     ready_.push_back(
-        {Kind::kOpen, trace::CallEnd::kReturned, false, held.function, held.depth, held.time, 0});
+        {.kind = Kind::kOpen, .function = held.function, .depth = held.depth, .time = held.time});
   }
   held_.pop_front();
 }

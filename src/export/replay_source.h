@@ -17,6 +17,7 @@ struct ReplayLine {
   Kind kind = Kind::kOpen;
   trace::CallEnd end = trace::CallEnd::kReturned;
   bool orphaned = false;  // a close whose entry is not in the trace: no duration
+  bool partial = false;   // only a part of the call is in the trace: no duration
   std::uint32_t function = 0;
   std::uint32_t depth = 0;
   std::uint64_t time = 0;      // ticks
@@ -36,14 +37,14 @@ class ReplayLines {
   struct FrameData {
     std::uint64_t serial = 0;
     std::uint32_t level = 0;  // within the selection, from 1; 0 = outside
+    bool hidden = false;      // a gap cut it off before it was known to last long enough
   };
   using Frame = trace::CallStack<ReplayLines>::Frame;
 
   explicit ReplayLines(const ReplayLimits& limits) : limits_(limits) {}
 
   void entered(Frame& frame, const Frame& parent, const Frame* same);
-  void left(const Frame& frame, std::uint64_t end, std::uint64_t duration, std::uint64_t self,
-            trace::CallEnd how);
+  void left(Frame& frame, const trace::CallSpan& span);
   void orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd how);
   void gap(std::uint64_t time);
 
@@ -58,9 +59,10 @@ class ReplayLines {
     std::uint32_t depth;
   };
   [[nodiscard]] bool shown(const FrameData& data) const {
-    return data.level != 0 && (limits_.max_depth == 0 || data.level <= limits_.max_depth);
+    return data.level != 0 && !data.hidden && (limits_.max_depth == 0 || data.level <= limits_.max_depth);
   }
   [[nodiscard]] Held* find_held(std::uint64_t serial);
+  void interrupted(Frame& frame, std::uint64_t duration);
   void release_front();
   void release_aged(std::uint64_t now);
 

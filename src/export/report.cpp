@@ -18,10 +18,11 @@ using trace::ProcessTrace;
 FunctionTimes in_nanoseconds(const FunctionTimes& ticks, const trace::TickClock& clock) {
   FunctionTimes ns;
   ns.calls = ticks.calls;
+  ns.incomplete = ticks.incomplete;
   ns.total = clock.duration_ns(ticks.total);
   ns.self = clock.duration_ns(ticks.self);
   ns.sum = clock.duration_ns(ticks.sum);
-  ns.min = clock.duration_ns(ticks.min);
+  if (ticks.whole() != 0) ns.min = clock.duration_ns(ticks.min);
   ns.max = clock.duration_ns(ticks.max);
   return ns;
 }
@@ -74,7 +75,7 @@ void sort_rows(std::vector<ReportRow>& rows, ReportSort by) {
       case ReportSort::kMax:
         return t.max;
       case ReportSort::kMin:
-        return t.min;
+        return t.whole() == 0 ? 0 : t.min;
       case ReportSort::kName:
         break;
     }
@@ -117,6 +118,7 @@ void read_process(const ProcessTrace& process, const ReportOptions& options, Rep
 
 void FunctionTimes::add(const FunctionTimes& other) {
   calls += other.calls;
+  incomplete += other.incomplete;
   total += other.total;
   self += other.self;
   sum += other.sum;

@@ -2,9 +2,9 @@
 //
 // total  from entry to exit, of outermost calls only: a recursive function's time is counted once
 // self   while no other recorded function ran above it
-// min, max, avg  of single calls, recursive ones included
-// A call whose exit is not in the trace lasts until the end of its thread's trace, or until it must have
-// ended.
+// min, max, avg  of single calls, recursive ones included; of whole calls only
+// incomplete     calls that were recorded in part: the exit is missing, or events in between. They are in
+//                `calls`, and in `total` and `self` with the time in which they are known to have run.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +22,16 @@ namespace calltap::export_ {
 
 struct FunctionTimes {
   std::uint64_t calls = 0;
+  std::uint64_t incomplete = 0;
   std::uint64_t total = 0;
   std::uint64_t self = 0;
-  std::uint64_t sum = 0;  // of all calls, recursive ones included
+  // Of whole calls; `min` says nothing when there are none.
+  std::uint64_t sum = 0;
   std::uint64_t min = ~std::uint64_t{0};
   std::uint64_t max = 0;
 
-  [[nodiscard]] std::uint64_t average() const { return calls == 0 ? 0 : sum / calls; }
+  [[nodiscard]] std::uint64_t whole() const { return calls - incomplete; }
+  [[nodiscard]] std::uint64_t average() const { return whole() == 0 ? 0 : sum / whole(); }
   void add(const FunctionTimes& other);
 };
 

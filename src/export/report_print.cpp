@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "export/duration_text.h"
@@ -8,14 +9,25 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// The column for incomplete calls is there only when there are some.
 void print_table(Output& out, const ReportTable& table) {
-  out.print("{}{:>12} {:>12} {:>12} {:>12} {:>12} {:>12}  {}{}\n", out.colour() ? "\033[1m" : "", "total",
-            "self", "calls", "avg", "min", "max", "function", out.colour() ? "\033[0m" : "");
+  const bool incomplete = std::any_of(table.rows.begin(), table.rows.end(),
+                                      [](const ReportRow& row) { return row.times.incomplete != 0; });
+  const auto print_row = [&](const auto& total, const auto& self, const auto& calls, const auto& partial,
+                             const auto& average, const auto& min, const auto& max, std::string_view name) {
+    out.print("{:>12} {:>12} {:>12} ", total, self, calls);
+    if (incomplete) out.print("{:>12} ", partial);
+    out.print("{:>12} {:>12} {:>12}  {}", average, min, max, name);
+  };
+  if (out.colour()) out.text("\033[1m");
+  print_row("total", "self", "calls", "incomplete", "avg", "min", "max", "function");
+  out.text(out.colour() ? "\033[0m\n" : "\n");
   for (const ReportRow& row : table.rows) {
     const FunctionTimes& t = row.times;
-    out.print("{:>12} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", duration_text(t.total),
-              duration_text(t.self), t.calls, duration_text(t.average()), duration_text(t.min),
-              duration_text(t.max), row.name);
+    const auto of_whole = [&t](std::uint64_t ns) { return t.whole() == 0 ? "-" : duration_text(ns); };
+    print_row(duration_text(t.total), duration_text(t.self), t.calls, t.incomplete, of_whole(t.average()),
+              of_whole(t.min), of_whole(t.max), row.name);
+    out.text("\n");
   }
 }
 
@@ -23,15 +35,17 @@ Json rows_json(const std::vector<ReportRow>& rows) {
   Json json = Json::array();
   for (const ReportRow& row : rows) {
     const FunctionTimes& t = row.times;
+    const auto of_whole = [&t](std::uint64_t ns) { return t.whole() == 0 ? Json() : Json(ns); };
     json.push_back({{"name", row.name},
                     {"module", row.module},
                     {"address", row.link_address},
                     {"calls", t.calls},
                     {"total_ns", t.total},
                     {"self_ns", t.self},
-                    {"avg_ns", t.average()},
-                    {"min_ns", t.min},
-                    {"max_ns", t.max}});
+                    {"avg_ns", of_whole(t.average())},
+                    {"min_ns", of_whole(t.min)},
+                    {"max_ns", of_whole(t.max)},
+                    {"incomplete", t.incomplete}});
   }
   return json;
 }
@@ -87,13 +101,16 @@ void print_report_json(Output& out, const trace::Session& session, const Report&
 
 void print_report_csv(Output& out, const Report& report) {
   const bool threads = per_thread(report);
-  out.print("{}name,module,address,calls,total_ns,self_ns,avg_ns,min_ns,max_ns\n", threads ? "pid,tid," : "");
+  out.print("{}name,module,address,calls,total_ns,self_ns,avg_ns,min_ns,max_ns,incomplete\n",
+            threads ? "pid,tid," : "");
   for (const ReportTable& table : report.tables) {
     for (const ReportRow& row : table.rows) {
       const FunctionTimes& t = row.times;
       if (threads) out.print("{},{},", table.pid, table.tid);
-      out.print("{},{},{:#x},{},{},{},{},{},{}\n", csv_field(row.name), csv_field(row.module),
-                row.link_address, t.calls, t.total, t.self, t.average(), t.min, t.max);
+      const auto of_whole = [&t](std::uint64_t ns) { return t.whole() == 0 ? "" : std::to_string(ns); };
+      out.print("{},{},{:#x},{},{},{},{},{},{},{}\n", csv_field(row.name), csv_field(row.module),
+                row.link_address, t.calls, t.total, t.self, of_whole(t.average()), of_whole(t.min),
+                of_whole(t.max), t.incomplete);
     }
   }
 }

@@ -2,21 +2,27 @@
 //
 // Ends that are not in the trace, and frames that interleave:
 //  - An exit of a function that is open but not on top removes that frame and leaves those above it open.
-//  That is
-//    what coroutines look like: calls of several of them are open on one thread and end in any order. (Calls
-//    ended by an exception or a longjmp have an exit event of their own, `unwound`, before the exit of the
-//    call below them.)
-//  - After a gap, exits may be missing. A frame from before the gap that lies above an exiting one is closed
-//  with it.
+//    That is what coroutines look like: calls of several of them are open on one thread and end in any order.
+//    (Calls ended by an exception or a longjmp have an exit event of their own, `unwound`, before the exit of
+//    the call below them.)
 //  - An exit of a function that is not open is orphaned: its entry was not recorded, or was lost.
-//  - What is open at the end of the stream ends there.
+//  - What is open at the end of the stream ends there, as lost.
+//
+// Gaps, where events are missing: any call that is open before one may have ended in it, so a gap ends the
+// first part of every open call (`interrupted`). The frames stay as `resumed` ones, since most calls go on
+// behind most gaps, and somebody has to be the caller of what comes next; but they are not believed:
+//  - The exit of a resumed frame proves it. Its second part, from the gap to the exit, is reported then.
+//    Resumed frames above it have ended in the gap; time and calls above them were those of the frame below.
+//  - A resumed frame whose exit never comes is dropped: nothing that happened behind the gap is charged to
+//  it.
+// Time within gaps is nobody's: durations are made of time that was recorded.
 //
 // Times: a call's duration is from its entry to its exit. Its own (self) time is the time during which it was
 // the top frame, so self times of a thread add up to its hooked time, whatever the order of exits.
 //
-// Every operation is O(1), also for hostile traces: frames are linked to the one below and above, and to the
-// open frame of the same function before them. Memory grows with the number of frames open at once, not with
-// events.
+// Every operation is O(1), also for hostile traces (a gap touches frames that were opened since the one
+// before it, each once): frames are linked to the one below and above, and to the open frame of the same
+// function before them. Memory grows with the number of frames open at once, not with events.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +33,20 @@ namespace calltap::trace {
 enum class CallEnd : std::uint8_t {
   kReturned,
   kUnwound,
-  kLost,  // its exit is not in the trace
+  kLost,         // its exit is not in the trace
+  kInterrupted,  // at a gap: it may go on behind it
+};
+
+/// What is known of a call when it ends; at a gap, and behind one, of a part of it.
+struct CallSpan {
+  std::uint64_t end = 0;       // ticks
+  std::uint64_t duration = 0;  // ticks, without gaps
+  std::uint64_t self = 0;      // ticks
+  /// Ticks of `duration` that were reported as those of outermost calls of the same function already.
+  std::uint64_t counted = 0;
+  /// No other call of the function is open that counts this time.
+  bool outermost = true;
+  CallEnd how = CallEnd::kReturned;
 };
 
 /// Sink:
@@ -35,29 +54,31 @@ enum class CallEnd : std::uint8_t {
 ///   void entered(Frame&, const Frame& parent, const Frame* same)
 ///                                       `same`: the frame of the innermost open call of this function, or
 ///                                       null
-///   void left(const Frame&, std::uint64_t end, std::uint64_t duration, std::uint64_t self, CallEnd)
+///   void left(Frame&, const CallSpan&)  a call, or a part of one: each call has one span for which
+///                                       frame.resumed is false, and at most one later for which it is true
 ///   void orphaned(std::uint32_t function, std::uint64_t time, CallEnd)
 /// The parent of an outermost call is a frame with function 0.
 template <class Sink>
 class CallStack {
  public:
   struct Frame {
-    std::uint64_t start = 0;     // ticks
+    std::uint64_t start = 0;     // ticks, less all gaps before it
     std::uint64_t children = 0;  // ticks spent in frames above, modulo 2^64 while those are open
+    std::uint64_t counted = 0;   // as in CallSpan; only for resumed frames
     std::uint32_t function = 0;
     std::uint32_t below = 0;  // index of the frame underneath
     std::uint32_t above = 0;  // index of the frame on top; next free frame when this one is free
     std::uint32_t same =
         0;  // index of the previous open frame of the same function, 0 if it is the outermost
     std::uint32_t newer = 0;  // index of the next open frame of the same function, unless it is the latest
+    bool resumed = false;     // was open before the last gap
     [[no_unique_address]] typename Sink::FrameData data{};
-
-    [[nodiscard]] bool outermost() const { return same == 0; }
   };
 
   CallStack(Sink& sink, std::uint32_t function_count)
       : sink_(sink), latest_(std::size_t{function_count} + 1) {
     frames_.resize(kFirstFrames);
+    frames_[0].resumed = true;  // where gap() stops
     link_free(1);
   }
 
@@ -69,8 +90,9 @@ class CallStack {
     Frame& parent = frames_[top_];
     free_ = frame.above;
     parent.above = index;
-    frame.start = time;
+    frame.start = time - missing_;
     frame.children = 0;
+    frame.resumed = false;
     frame.function = function;
     frame.below = top_;
     frame.above = 0;
@@ -89,13 +111,32 @@ class CallStack {
     }
   }
 
-  /// Events are missing between `before` (the last time known) and the next event.
-  void gap(std::uint64_t before) { stale_before_ = before + 1; }
+  /// Events are missing between two times: the last before, and the first behind, which is not earlier.
+  void gap(std::uint64_t before, std::uint64_t behind) {
+    const std::uint64_t now = before - missing_;
+    for (std::uint32_t index = top_; !frames_[index].resumed; index = frames_[index].below) {
+      Frame& frame = frames_[index];
+      const std::uint64_t duration = now - frame.start;
+      frames_[frame.below].children += duration;
+      report(frame, {before, duration, duration - frame.children, 0, true, CallEnd::kInterrupted});
+      frame.start = now;
+      frame.children = 0;
+      frame.counted = 0;
+      frame.resumed = true;
+    }
+    missing_ += behind - before;
+  }
 
   /// Closes what is open, innermost first.
   void close_all(std::uint64_t time) {
-    while (top_ != 0) pop(time, CallEnd::kLost);
-    stale_before_ = 0;
+    while (top_ != 0) {
+      if (frames_[top_].resumed) {
+        drop(top_, time);
+      } else {
+        pop(time, CallEnd::kLost);
+      }
+    }
+    missing_ = 0;
   }
 
   /// Exits whose entry was not seen.
@@ -109,13 +150,26 @@ class CallStack {
   void pop(std::uint64_t time, CallEnd end) {
     const std::uint32_t index = top_;
     Frame& frame = frames_[index];
-    const std::uint64_t duration = time - frame.start;
+    const std::uint64_t duration = time - missing_ - frame.start;
     latest_[frame.function] = frame.same;
     top_ = frame.below;
     frames_[top_].children += duration;
-    sink_.left(frame, time, duration, duration - frame.children, end);
+    report(frame, {time, duration, duration - frame.children, 0, true, end});
     frame.above = free_;
     free_ = index;
+  }
+
+  /// Completes the span.
+  [[gnu::always_inline]] void report(Frame& frame, CallSpan span) {
+    if (frame.same != 0) {
+      Frame& same = frames_[frame.same];
+      span.outermost = same.resumed;
+      if (same.resumed) [[unlikely]]
+        same.counted += span.duration;
+    }
+    if (frame.resumed) [[unlikely]]
+      span.counted = frame.counted;
+    sink_.left(frame, span);
   }
 
   [[gnu::cold]] [[gnu::noinline]] void exit_below(std::uint32_t function, std::uint64_t time, CallEnd end) {
@@ -125,9 +179,7 @@ class CallStack {
       sink_.orphaned(function, time, end);
       return;
     }
-    while (index != top_ && frames_[frames_[index].above].start < stale_before_) {
-      remove(frames_[index].above, time, CallEnd::kLost);
-    }
+    while (index != top_ && frames_[frames_[index].above].resumed) drop(frames_[index].above, time);
     remove(index, time, end);
   }
 
@@ -139,19 +191,38 @@ class CallStack {
       return;
     }
     Frame& frame = frames_[index];
-    Frame& above = frames_[frame.above];
-    const std::uint64_t duration = time - frame.start;
-    const std::uint64_t covered = time - above.start;
-    unlink_same(frame, index);
-    above.below = frame.below;
-    frames_[frame.below].above = frame.above;
+    const std::uint64_t now = time - missing_;
+    const std::uint64_t duration = now - frame.start;
+    const std::uint64_t covered = now - frames_[frame.above].start;
     frames_[frame.below].children += duration - covered;
-    sink_.left(frame, time, duration, duration - frame.children - covered, end);
+    unlink(frame, index);
+    report(frame, {time, duration, duration - frame.children - covered, 0, true, end});
     frame.above = free_;
     free_ = index;
   }
 
-  /// A stale frame need not be the latest of its function.
+  /// Takes out a resumed frame that has turned out to be gone, as if it had not been there since the gap.
+  void drop(std::uint32_t index, std::uint64_t time) {
+    Frame& frame = frames_[index];
+    frames_[frame.below].children += frame.children;
+    frames_[frame.same].counted += frame.counted;
+    unlink(frame, index);
+    sink_.left(frame, {time, 0, 0, 0, false, CallEnd::kLost});
+    frame.above = free_;
+    free_ = index;
+  }
+
+  void unlink(const Frame& frame, std::uint32_t index) {
+    unlink_same(frame, index);
+    if (index == top_) {
+      top_ = frame.below;
+    } else {
+      frames_[frame.above].below = frame.below;
+      frames_[frame.below].above = frame.above;
+    }
+  }
+
+  /// A resumed frame need not be the latest of its function.
   void unlink_same(const Frame& frame, std::uint32_t index) {
     std::uint32_t& latest = latest_[frame.function];
     if (latest == index) {
@@ -180,7 +251,7 @@ class CallStack {
   std::vector<std::uint32_t> latest_;  // by function: its innermost open frame, 0 if none
   std::uint32_t top_ = 0;
   std::uint32_t free_ = 0;
-  std::uint64_t stale_before_ = 0;  // frames that began before this may have lost their exits
+  std::uint64_t missing_ = 0;  // ticks in gaps so far
   std::uint64_t orphans_ = 0;
 };
 

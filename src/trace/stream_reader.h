@@ -66,6 +66,8 @@ class StreamReader {
   [[nodiscard]] const StreamCounts& counts() const { return counts_; }
   [[nodiscard]] Damage damage() const;
   [[nodiscard]] std::uint64_t offset() const { return packets_.offset(); }
+  /// Where the current packet begins, in ticks.
+  [[nodiscard]] std::uint64_t packet_begin() const { return packet_.header.timestamp_begin; }
   /// Of the current packet.
   [[nodiscard]] std::uint32_t tid() const { return packet_.header.tid; }
 

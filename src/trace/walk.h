@@ -13,7 +13,7 @@ void note_continuity(const StreamReader& reader, CallStack<Sink>& calls) {
     case Continuity::kUnbroken:
       break;
     case Continuity::kGap:
-      calls.gap(reader.counts().last_time);
+      calls.gap(reader.counts().last_time, reader.packet_begin());
       break;
     case Continuity::kTimeReset:
       calls.close_all(reader.counts().last_time);

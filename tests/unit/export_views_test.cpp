@@ -68,12 +68,14 @@ TEST_F(ExportViews, ReportSumsEachFunction) {
   const Report report = make_report(session(), {});
   EXPECT_EQ(report.reading.events, 14U);
   EXPECT_EQ(report.reading.orphaned_exits, 1U);
-  EXPECT_EQ(printed([&](Output& out) { print_report_text(out, report); }),
-            "       total         self        calls          avg          min          max  function\n"
-            "    2.000 ms     1.978 ms            1     2.000 ms     2.000 ms     2.000 ms  main\n"
-            "   21.234 us    20.734 us            2    10.617 us     1.234 us    20.000 us  work(int)\n"
-            "    3.000 us     2.000 us            2     1.500 us     0.000 us     3.000 us  thrower\n"
-            "    1.500 us     1.500 us            2     0.750 us     0.500 us     1.000 us  leaf\n");
+  EXPECT_EQ(
+      printed([&](Output& out) { print_report_text(out, report); }),
+      "       total         self        calls   incomplete          avg          min          max  function\n"
+      "    2.000 ms     1.978 ms            1            0     2.000 ms     2.000 ms     2.000 ms  main\n"
+      "   21.234 us    20.734 us            2            0    10.617 us     1.234 us    20.000 us  "
+      "work(int)\n"
+      "    3.000 us     2.000 us            2            1     3.000 us     3.000 us     3.000 us  thrower\n"
+      "    1.500 us     1.500 us            2            0     0.750 us     0.500 us     1.000 us  leaf\n");
 }
 
 TEST_F(ExportViews, ReportSortsLimitsAndSelects) {
@@ -129,7 +131,7 @@ TEST_F(ExportViews, ReportAsJsonAndCsv) {
   EXPECT_EQ(json["functions"][1]["total_ns"], 21'234);
   const std::string csv = printed([&](Output& out) { print_report_csv(out, report); });
   EXPECT_EQ(csv.substr(csv.find('\n') + 1, csv.find('\n', csv.find('\n') + 1) - csv.find('\n') - 1),
-            "main,/opt/program,0x1000,1,2000000,1978766,2000000,2000000,2000000");
+            "main,/opt/program,0x1000,1,2000000,1978766,2000000,2000000,2000000,0");
 }
 
 TEST_F(ExportViews, ReplayMergesThreadsInTheOrderOfTime) {
@@ -142,7 +144,7 @@ TEST_F(ExportViews, ReplayMergesThreadsInTheOrderOfTime) {
             "      11)      1.000 us |    leaf(); /* unwound */\n"
             "      11)      3.000 us |  } /* thrower, unwound */\n"
             "      11)               |  } /* work(int), entry not recorded */\n"
-            "      11)      0.000 us |  thrower(); /* exit not recorded */\n"
+            "      11)               |  thrower(); /* exit not recorded */\n"
             "      10) +   20.000 us |    } /* work(int) */\n"
             "      10)      1.234 us |    work(int);\n"
             "      10) #    2.000 ms |  } /* main */\n");
@@ -184,7 +186,50 @@ TEST_F(ExportViews, ReplayShowsWhereEventsAreMissing) {
             "#     TID    DURATION         FUNCTION CALLS\n"
             "      10)               |  main() {\n"
             "      10)               |  /* events are missing here */\n"
-            "      10)      4.000 us |  } /* main */\n");
+            "      10)               |  } /* main, events missing */\n");
+  options.min_time_ns = 1;
+  EXPECT_EQ(replayed(options),
+            "#     TID    DURATION         FUNCTION CALLS\n"
+            "      10)               |  /* events are missing here */\n")
+      << "main is not known to last that long";
+}
+
+/// main calls work for ever; the exit of the second call is lost in a gap of 1 s.
+class PartialRecording : public ExportViews {
+ protected:
+  void SetUp() override {
+    ExportViews::SetUp();
+    SyntheticStream s(10);
+    s.entry(1, 0).entry(2, 1'000).exit(2, 1'010).entry(2, 2'000).end_packet().discarded(7);
+    s.entry(2, 1'000'002'000).exit(2, 1'000'002'020).exit(1, 1'000'003'000);
+    write_bytes(process_ / "thread-10", s.bytes());
+    fs::remove(process_ / "thread-11");
+  }
+};
+
+TEST_F(PartialRecording, ReportChargesAGapToNoCall) {
+  const Report report = make_report(session(), {});
+  EXPECT_EQ(
+      printed([&](Output& out) { print_report_text(out, report); }),
+      "       total         self        calls   incomplete          avg          min          max  function\n"
+      "    3.000 us     2.970 us            1            1            -            -            -  main\n"
+      "    0.030 us     0.030 us            3            1     0.015 us     0.010 us     0.020 us  "
+      "work(int)\n");
+  const auto json =
+      nlohmann::json::parse(printed([&](Output& out) { print_report_json(out, session(), report); }));
+  EXPECT_TRUE(json["functions"][0]["max_ns"].is_null()) << "not a made-up number";
+  EXPECT_EQ(json["functions"][1]["incomplete"], 1);
+  EXPECT_EQ(json["functions"][1]["max_ns"], 20);
+  const std::string csv = printed([&](Output& out) { print_report_csv(out, report); });
+  EXPECT_NE(csv.find("main,/opt/program,0x1000,1,3000,2970,,,,1\n"), std::string::npos) << csv;
+}
+
+TEST_F(PartialRecording, GraphKeepsCallersBehindAGap) {
+  const trace::Session opened = session();
+  EXPECT_EQ(printed([&](Output& out) { print_graph_text(out, make_graph(opened, {}), {}); }),
+            "       total         self        calls  function\n"
+            "    3.000 us     2.970 us            1  main\n"
+            "    0.030 us     0.030 us            3  `- work(int)\n");
 }
 
 TEST_F(ExportViews, GraphShowsTheCallTree) {

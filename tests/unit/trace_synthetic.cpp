@@ -36,7 +36,9 @@ void SyntheticStream::begin_packet() {
 SyntheticStream& SyntheticStream::event(EventId id, std::uint32_t function, std::uint64_t time) {
   constexpr std::size_t kMaxWords = (event::kPacketBytes - sizeof(event::PacketHeader)) / 8;
   if (words_.size() + 2 > kMaxWords) end_packet();
-  if (!open_ && bytes_.empty()) time_ = time;
+  // As the recorder does: the first packet, and one behind a gap, begins with its first event.
+  if (!open_ && (bytes_.empty() || gap_)) time_ = time;
+  gap_ = false;
   begin_packet();
   if (time - time_ > event::kTimeMask) return extended(id, function, time);
   words_.push_back(event::compact_event(id, time, function));
@@ -85,12 +87,14 @@ SyntheticStream& SyntheticStream::end_packet(std::size_t padded_bytes) {
 SyntheticStream& SyntheticStream::lose_packet() {
   words_.clear();
   open_ = false;
+  gap_ = true;
   ++sequence_;
   return *this;
 }
 
 SyntheticStream& SyntheticStream::discarded(std::uint64_t total) {
   discarded_ = total;
+  gap_ = true;
   return *this;
 }
 

@@ -49,6 +49,7 @@ class SyntheticStream {
   std::string bytes_;
   std::vector<std::uint64_t> words_;  // of the open packet
   bool open_ = false;
+  bool gap_ = false;  // events are missing before the next packet
   std::uint64_t begin_;
   std::uint64_t time_;
   std::uint64_t sequence_ = 0;
