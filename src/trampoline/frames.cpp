@@ -9,17 +9,18 @@
 
 namespace calltap::trampoline {
 
-/// One mapping of frames. The header takes the place of the first frame.
+/// Frames in one piece of memory, at a multiple of a page. The header takes the place of the first frame.
 struct FrameChunk {
-  FrameChunk* next;
-  std::uint32_t count;  // frames after the header
+  std::atomic<FrameChunk*> next;
+  std::uint32_t count;  // frames after the header; 0 in fresh memory
 
   CallFrame* frames() { return reinterpret_cast<CallFrame*>(this) + 1; }
 };
 
 namespace {
 
-constexpr std::uint32_t kFirstChunk = 63;
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint32_t kFirstChunk = kPage / sizeof(CallFrame) - 1;
 constexpr std::uint32_t kLargestChunk = 65535;
 constexpr std::uint64_t kMaxFramesPerThread = std::uint64_t{1} << 24;
 
@@ -35,23 +36,51 @@ Writer no_writer = {};
 
 std::atomic<std::uint32_t> last_serial{0};
 
-// Chunks of ended threads. A spin lock is enough: it is taken with signals blocked, for a few instructions,
-// once in the life of a thread.
-std::atomic<std::uint32_t> orphan_lock{0};
-FrameChunk* orphans = nullptr;
-
-class OrphanLock {
+/// Chunks of ended threads: a stack without a lock, which a fork could leave locked in the child. Above the
+/// newest chunk's page number the head counts changes, so that a chunk that was taken and put back meanwhile
+/// is not mistaken for an unchanged stack. Chunks are never unmapped, so reading a stale one is harmless.
+class ChunkStack {
  public:
-  OrphanLock() {
-    while (orphan_lock.exchange(1, std::memory_order_acquire) != 0) native_pause();
+  void push(FrameChunk* chunk) {
+    std::uint64_t head = head_.load(std::memory_order_relaxed);
+    do {
+      chunk->next.store(chunk_of(head), std::memory_order_relaxed);
+    } while (!head_.compare_exchange_weak(head, changed(head, chunk), std::memory_order_release,
+                                          std::memory_order_relaxed));
   }
-  ~OrphanLock() { orphan_lock.store(0, std::memory_order_release); }
-  OrphanLock(const OrphanLock&) = delete;
-  OrphanLock& operator=(const OrphanLock&) = delete;
+  /// Null if there is none.
+  FrameChunk* pop() {
+    std::uint64_t head = head_.load(std::memory_order_acquire);
+    for (;;) {
+      FrameChunk* chunk = chunk_of(head);
+      if (chunk == nullptr) return nullptr;
+      FrameChunk* next = chunk->next.load(std::memory_order_relaxed);
+      if (head_.compare_exchange_weak(head, changed(head, next), std::memory_order_acquire)) return chunk;
+    }
+  }
 
  private:
-  static void native_pause() { isa::native::system_call(SYS_sched_yield); }
+  static constexpr unsigned kPageNumberBits = 36;  // of addresses below 2^48
+  static constexpr std::uint64_t kPageNumberMask = (std::uint64_t{1} << kPageNumberBits) - 1;
+
+  static FrameChunk* chunk_of(std::uint64_t head) {
+    return reinterpret_cast<FrameChunk*>((head & kPageNumberMask) * kPage);
+  }
+  static std::uint64_t changed(std::uint64_t head, const FrameChunk* newest) {
+    const std::uint64_t changes = (head >> kPageNumberBits) + 1;
+    return changes << kPageNumberBits | reinterpret_cast<std::uint64_t>(newest) / kPage;
+  }
+
+  std::atomic<std::uint64_t> head_{0};
 };
+constinit ChunkStack first_chunks;   // of kFirstChunk frames, what a thread begins with
+constinit ChunkStack larger_chunks;  // for threads that need more
+
+// Memory for the first chunks of threads, so that a thread's first hooked call need not map any: that would
+// wait for whoever is changing the address space or writing code through it, a patcher for instance.
+constexpr std::uint32_t kReadyChunks = 256;
+alignas(kPage) std::uint8_t ready_chunks[kReadyChunks][kPage];
+std::atomic<std::uint32_t> ready_chunks_used{0};
 
 bool is_return_point(std::uint64_t address) {
   return address == reinterpret_cast<std::uint64_t>(ct_return_point) ||
@@ -144,7 +173,8 @@ bool is_settled(const ThreadState& thread, const CallFrame& frame) {
 
 template <class Visit>
 void for_each_frame(ThreadState& thread, Visit visit) {
-  for (FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next) {
+  for (FrameChunk* chunk = thread.chunks; chunk != nullptr;
+       chunk = chunk->next.load(std::memory_order_relaxed)) {
     for (std::uint32_t i = 0; i < chunk->count; ++i) visit(chunk->frames()[i]);
   }
 }
@@ -171,38 +201,67 @@ std::uint64_t sweep(ThreadState& thread) {
   return free_frames;
 }
 
-FrameChunk* adopt_chunk(ThreadState& thread) {
-  const OrphanLock lock;
-  FrameChunk* chunk = orphans;
-  if (chunk == nullptr) return nullptr;
-  orphans = chunk->next;
-  chunk->next = thread.chunks;
+void add_chunk(ThreadState& thread, FrameChunk* chunk) {
+  chunk->next.store(thread.chunks, std::memory_order_relaxed);
   thread.chunks = chunk;
-  return chunk;
 }
 
-bool add_chunk(ThreadState& thread, std::uint64_t capacity) {
-  std::uint32_t count = kFirstChunk;
-  while (count < capacity && count < kLargestChunk) count = count * 2 + 1;
-  if (capacity + count > kMaxFramesPerThread) return false;
-  auto* chunk = static_cast<FrameChunk*>(isa::map_memory((count + 1ul) * sizeof(CallFrame)));
+/// Puts the free frames of a chunk on the thread's list: all if it is fresh; if it was another thread's, some
+/// may be in flight on coroutines' stacks.
+void put_frames_of(ThreadState& thread, FrameChunk* chunk, bool is_fresh) {
+  for (std::uint32_t i = chunk->count; i-- > 0;) {
+    CallFrame& frame = chunk->frames()[i];
+    if (is_fresh || frame.owner < 0) put_free(thread, frame);
+  }
+}
+
+FrameChunk* ready_chunk() {
+  // Looked at first, so that the counter stays in its range.
+  if (ready_chunks_used.load(std::memory_order_relaxed) >= kReadyChunks) return nullptr;
+  const std::uint32_t index = ready_chunks_used.fetch_add(1, std::memory_order_relaxed);
+  return index < kReadyChunks ? reinterpret_cast<FrameChunk*>(ready_chunks[index]) : nullptr;
+}
+
+bool add_fresh_chunk(ThreadState& thread, FrameChunk* chunk, std::uint32_t count) {
+  if (chunk == nullptr) chunk = static_cast<FrameChunk*>(isa::map_memory((count + 1ul) * sizeof(CallFrame)));
   if (chunk == nullptr) return false;
   chunk->count = count;
-  chunk->next = thread.chunks;
-  thread.chunks = chunk;
-  for (std::uint32_t i = count; i-- > 0;) put_free(thread, chunk->frames()[i]);
+  add_chunk(thread, chunk);
+  put_frames_of(thread, chunk, true);
   return true;
 }
 
+/// The thread's first hooked call. False if there is no memory.
+bool add_first_chunk(ThreadState& thread) {
+  thread.free = &busy_frame;
+  if (FrameChunk* chunk = first_chunks.pop()) {
+    add_chunk(thread, chunk);
+    put_frames_of(thread, chunk, false);
+    if (thread.free != &busy_frame) return true;
+  }
+  return add_fresh_chunk(thread, ready_chunk(), kFirstChunk);
+}
+
+bool add_larger_chunk(ThreadState& thread, std::uint64_t capacity) {
+  std::uint32_t count = kFirstChunk;
+  while (count < capacity && count < kLargestChunk) count = count * 2 + 1;
+  if (capacity + count > kMaxFramesPerThread) return false;
+  return add_fresh_chunk(thread, nullptr, count);
+}
+
 bool refill(ThreadState& thread) {
+  if (thread.chunks == nullptr) return add_first_chunk(thread);
   std::uint64_t capacity = frame_capacity(thread);
   std::uint64_t free_frames = sweep(thread);
-  if (free_frames * 4 < capacity && adopt_chunk(thread) != nullptr) {
-    capacity = frame_capacity(thread);
-    free_frames = sweep(thread);
+  if (free_frames * 4 < capacity) {
+    if (FrameChunk* chunk = larger_chunks.pop()) {
+      add_chunk(thread, chunk);
+      capacity = frame_capacity(thread);
+      free_frames = sweep(thread);
+    }
   }
   if (free_frames * 4 >= capacity && free_frames != 0) return true;
-  return add_chunk(thread, capacity) || free_frames != 0;
+  return add_larger_chunk(thread, capacity) || free_frames != 0;
 }
 
 CallFrame* claim(ThreadState& thread) {
@@ -271,19 +330,19 @@ void release_chunks(ThreadState& thread) {
   thread.top = &bottom_frame;
   thread.home = 0;
   thread.stack_low = 0;
-  const OrphanLock lock;
   while (chunk != nullptr) {
-    FrameChunk* next = chunk->next;
-    chunk->next = orphans;
-    orphans = chunk;
+    FrameChunk* next = chunk->next.load(std::memory_order_relaxed);
+    (chunk->count == kFirstChunk ? first_chunks : larger_chunks).push(chunk);
     chunk = next;
   }
 }
 
 std::uint64_t frame_capacity(const ThreadState& thread) {
   std::uint64_t capacity = 0;
-  for (const FrameChunk* chunk = thread.chunks; chunk != nullptr; chunk = chunk->next)
+  for (const FrameChunk* chunk = thread.chunks; chunk != nullptr;
+       chunk = chunk->next.load(std::memory_order_relaxed)) {
     capacity += chunk->count;
+  }
   return capacity;
 }
 
