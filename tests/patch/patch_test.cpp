@@ -1,6 +1,7 @@
 // Switching real functions on and off, with and without threads that run through them.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include <atomic>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "denied_system_call.h"
 #include "patch/text_writer.h"
 #include "patched_module.h"
 #include "plan/plan.h"
@@ -24,6 +26,14 @@ class EveryLayout : public testing::TestWithParam<std::string> {
     return module.patch().records()[0].method == static_cast<std::uint8_t>(plan::Method::kTrap);
   }
 };
+
+bool any_page_is_writable_and_executable() {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(" rwx") != std::string::npos) return true;
+  }
+  return false;
+}
 
 /// Threads that call all functions in turn and check the results, until told to stop.
 class Callers {
@@ -100,6 +110,35 @@ TEST_P(EveryLayout, TogglesWhileThreadsRunThroughTheSites) {
   EXPECT_TRUE(callers.hooked());
 }
 
+/// Kernels can be told to refuse writing through /proc/self/mem.
+TEST_P(EveryLayout, TogglesByProtectionWhileThreadsRunThroughTheSites) {
+  ASSERT_EQ(module.prepare(), "");
+  const std::vector<std::uint8_t> prepared = module.text();
+  Callers callers(module, 3);
+  bool can_deny = false;
+  WriteWay way = WriteWay::kProcMem;
+  std::string error;
+  std::thread patcher([&] {
+    can_deny = deny_system_call(SYS_pwrite64);
+    way = TextWriter().way();
+    constexpr int kLeast = 200;
+    constexpr int kMost = 1'000'000;
+    for (int i = 0; error.empty() && (i < kLeast || (!callers.hooked() && i < kMost)); ++i) {
+      error = module.enable();
+      if (error.empty()) error = module.disable();
+    }
+  });
+  patcher.join();
+  callers.stop();
+  if (!can_deny) GTEST_SKIP() << "the kernel has no seccomp filters";
+  EXPECT_EQ(way, WriteWay::kProtect);
+  EXPECT_EQ(error, "");
+  EXPECT_EQ(callers.wrong(), 0);
+  EXPECT_TRUE(callers.hooked());
+  EXPECT_EQ(module.text(), prepared);
+  EXPECT_FALSE(any_page_is_writable_and_executable());
+}
+
 TEST_P(EveryLayout, OneByteAToggle) {
   ASSERT_EQ(module.prepare(), "");
   if (uses_trap()) GTEST_SKIP() << "this layout needs the trap protocol";
@@ -130,11 +169,7 @@ TEST_P(EveryLayout, NeverHasPagesWritableAndExecutable) {
   std::atomic<bool> stop{false};
   std::atomic<int> seen{0};
   std::thread watcher([&] {
-    while (!stop.load()) {
-      std::ifstream maps("/proc/self/maps");
-      for (std::string line; std::getline(maps, line);)
-        seen += line.find(" rwx") != std::string::npos ? 1 : 0;
-    }
+    while (!stop.load()) seen += any_page_is_writable_and_executable() ? 1 : 0;
   });
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(module.enable(), "");
