@@ -3,16 +3,23 @@
 #   calltap_instrument(target [PRIVATE|PUBLIC|INTERFACE])
 #     Compiles the C and C++ functions of the target with the patchable entries that Calltap likes best: a function
 #     that nobody watches costs one NOP. PUBLIC and INTERFACE pass the flag on to the targets that link to it.
+#     GCC 11 and 12 also get -B with the directory of an assembler that corrects what they write about entries (gcc/as
+#     says what is wrong with it), when compiling and, for -flto, when linking. Static libraries pass that on too.
 #
 #   calltap_entry_flag(variable)
-#     The same flag as a string, for other build systems. Makefiles can have it from `pkg-config --variable=instrument
-#     calltap`.
+#     The flag for the entries as a string, for other build systems; without -B. Makefiles can have all of it from
+#     `pkg-config --variable=instrument calltap`.
 #
-# Beware of -Wl,--gc-sections with GCC and -ffunction-sections: GCC 12 ties all entries of a source file to its first
-# function, and the linker drops them with it. `calltap list` shows what is left.
+# clang's entries do not survive gold with --gc-sections; use bfd or lld. `calltap list` shows what is there.
 #
 # GCC 8 or clang 10 and later; x86-64, AArch64, RISC-V (64 bit).
 include_guard(GLOBAL)
+
+# Where the assembler is: beside this file in the source tree; CalltapConfig.cmake says where it is installed.
+if(NOT DEFINED CALLTAP_GCC_DIRECTORY)
+  set(CALLTAP_GCC_DIRECTORY ${CMAKE_CURRENT_LIST_DIR}/gcc)
+endif()
+set_property(GLOBAL PROPERTY CALLTAP_GCC_DIRECTORY ${CALLTAP_GCC_DIRECTORY})
 
 # The numbers are NOPs in total, and how many of them stand before the entry. x86-64: 16 bytes before and 2 at the
 # entry; AArch64: 2 instructions and 2; RISC-V: 8 compressed instructions and 1.
@@ -45,6 +52,32 @@ function(_calltap_check_compiler language flag)
   endif()
 endfunction()
 
+# Sets CALLTAP_<language>_NEEDS_ASSEMBLER by what the compiler writes: GCC 11 and 12 tie a second function's entry to the
+# first function, and leave that of an inline function out of the function's group.
+function(_calltap_check_entries language flag)
+  if(DEFINED CACHE{CALLTAP_${language}_NEEDS_ASSEMBLER})
+    return()
+  endif()
+  set(needed FALSE)
+  if(CMAKE_${language}_COMPILER_ID STREQUAL "GNU")
+    if(language STREQUAL "C")
+      set(probe ${CMAKE_BINARY_DIR}/CMakeFiles/calltap_entries.c)
+      file(WRITE ${probe} "void first(void) {}\nvoid second(void) {}\n")
+      set(wrong "__patchable_function_entries,\"awo\",[@%]progbits,[a-z]")
+    else()
+      set(probe ${CMAKE_BINARY_DIR}/CMakeFiles/calltap_entries.cpp)
+      file(WRITE ${probe} "__attribute__((used)) inline void shared() {}\n")
+      set(wrong "__patchable_function_entries,\"awo\",")
+    endif()
+    execute_process(COMMAND ${CMAKE_${language}_COMPILER} ${flag} -S ${probe} -o - OUTPUT_VARIABLE written)
+    if(written MATCHES "${wrong}")
+      set(needed TRUE)
+    endif()
+  endif()
+  set(CALLTAP_${language}_NEEDS_ASSEMBLER ${needed} CACHE INTERNAL
+    "The ${language} compiler writes entries that the assembler of Calltap corrects")
+endfunction()
+
 function(calltap_instrument target)
   if(NOT TARGET ${target})
     message(FATAL_ERROR "calltap_instrument: there is no target '${target}'")
@@ -62,11 +95,22 @@ function(calltap_instrument target)
   endif()
 
   calltap_entry_flag(flag)
+  target_compile_options(${target} ${scope} $<$<COMPILE_LANGUAGE:C,CXX>:${flag}>)
+  get_property(directory GLOBAL PROPERTY CALLTAP_GCC_DIRECTORY)
+  # With -flto the assembler runs when the objects are linked: those of a static library in whatever links it.
+  set(link_scope ${scope})
+  if(type MATCHES "STATIC|OBJECT" AND scope STREQUAL "PRIVATE")
+    set(link_scope INTERFACE)
+  endif()
   get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   foreach(language IN ITEMS C CXX)
     if(language IN_LIST languages)
       _calltap_check_compiler(${language} ${flag})
+      _calltap_check_entries(${language} ${flag})
+      if(CALLTAP_${language}_NEEDS_ASSEMBLER)
+        target_compile_options(${target} ${scope} "$<$<COMPILE_LANGUAGE:${language}>:-B${directory}>")
+        target_link_options(${target} ${link_scope} "-B${directory}")
+      endif()
     endif()
   endforeach()
-  target_compile_options(${target} ${scope} $<$<COMPILE_LANGUAGE:C,CXX>:${flag}>)
 endfunction()

@@ -1,4 +1,5 @@
-# `cmake --install`: tool, in-target library, headers, man pages, and what other builds need to find them.
+# `cmake --install`: tool, in-target library, headers, man pages, the assembler for GCC, and what other builds need to
+# find them.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Calltap)
@@ -11,9 +12,13 @@ install(TARGETS calltap-runtime EXPORT CalltapTargets
 configure_file(cmake/version.h.in ${CMAKE_BINARY_DIR}/include/calltap/version.h @ONLY)
 install(DIRECTORY include/ ${CMAKE_BINARY_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
+# GCC looks for its other programs in this directory too (-B): nothing but the assembler may be in it.
+set(CALLTAP_INSTALL_GCC_DIR ${CMAKE_INSTALL_LIBEXECDIR}/calltap/gcc)
+install(PROGRAMS cmake/gcc/as DESTINATION ${CALLTAP_INSTALL_GCC_DIR})
+
 install(EXPORT CalltapTargets NAMESPACE Calltap:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/CalltapConfig.cmake.in ${CMAKE_BINARY_DIR}/package/CalltapConfig.cmake
-  INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_BINDIR)
+  INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_BINDIR CALLTAP_INSTALL_GCC_DIR)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/CalltapConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES

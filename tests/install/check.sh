@@ -8,23 +8,30 @@ expected_output='odd 3
 even 6
 odd 9
 even 12
-odd 15'
+odd 15
+odds'
 
 fail() {
   echo "check.sh: $*" >&2
   exit 1
 }
 
-# runs_right PROGRAM: it prints what it should, and its functions have patchable entries.
+# runs_right PROGRAM [FUNCTION...]: it prints what it should, and each of these functions has a patchable entry; all of
+# them if none is named.
 runs_right() {
   [[ $("$1") == "$expected_output" ]] || fail "$1 printed something else"
-  readelf -SW "$1" | grep -q __patchable_function_entries || fail "$1 has no patchable function entries"
+  local listed function
+  listed=$("$prefix/bin/calltap" list "$1")
+  [[ $# -gt 1 ]] || set -- "$1" main triple greeting parting 'is_even(int)'
+  for function in "${@:2}"; do
+    [[ $listed == *"  $function"* ]] || fail "$1 has no patchable entry of $function: $listed"
+  done
 }
 
-# build_consumer PREFIX DIR: the consumer project with the Calltap of PREFIX.
+# build_consumer PREFIX DIR [OPTIONS...]: the consumer project with the Calltap of PREFIX.
 build_consumer() {
   rm -rf "$2"
-  "$CMAKE" -S "$here/consumer" -B "$2" -D CMAKE_PREFIX_PATH="$1" -D CMAKE_BUILD_TYPE=Release
+  "$CMAKE" -S "$here/consumer" -B "$2" -D CMAKE_PREFIX_PATH="$1" -D CMAKE_BUILD_TYPE=Release "${@:3}"
   "$CMAKE" --build "$2"
 }
 
@@ -34,8 +41,12 @@ build_with_pkg_config() {
   export PKG_CONFIG_PATH
   read -ra flags <<< "$(pkg-config --variable=instrument calltap) $(pkg-config --cflags calltap)"
   read -ra libraries <<< "$(pkg-config --libs calltap)"
-  "$CXX" -O2 "${flags[@]}" -c "$here/consumer/greeting.cpp" -o "$2.greeting.o"
-  "$CC" -O2 -DWITH_CALLTAP_HEADERS "${flags[@]}" "$here/consumer/consumer.c" "$2.greeting.o" -Wl,--no-as-needed "${libraries[@]}" -o "$2"
+  local name
+  for name in greeting parting; do
+    "$CXX" -O2 -Werror "${flags[@]}" -c "$here/consumer/$name.cpp" -o "$2.$name.o"
+  done
+  "$CC" -O2 -Werror -DWITH_CALLTAP_HEADERS "${flags[@]}" "$here/consumer/consumer.c" "$2".{greeting,parting}.o -fuse-ld=lld \
+    -Wl,--no-as-needed "${libraries[@]}" -o "$2"
 }
 
 test_to_prefix() {
@@ -64,6 +75,17 @@ test_find_package() {
   build_consumer "$prefix" "$WORK/consumer"
   runs_right "$WORK/consumer/consumer"
   runs_right "$WORK/consumer/linked"
+}
+
+# lld is the linker that refuses entries of functions that it left out.
+test_find_package_with_other_linkers() {
+  build_consumer "$prefix" "$WORK/consumer_lld" -D CONSUMER_LINK_OPTIONS='-fuse-ld=lld;LINKER:--gc-sections'
+  runs_right "$WORK/consumer_lld/consumer"
+  # The functions of the static library are compiled when the program is linked.
+  build_consumer "$prefix" "$WORK/consumer_lto" -D CMAKE_INTERPROCEDURAL_OPTIMIZATION=ON \
+    -D CONSUMER_LINK_OPTIONS='-fuse-ld=gold;LINKER:--gc-sections'
+  runs_right "$WORK/consumer_lto/consumer"
+  runs_right "$WORK/consumer_lto/caller" greeting parting 'is_even(int)'
 }
 
 test_pkg_config() {

@@ -8,11 +8,13 @@
 #endif
 
 const char* greeting(int number);
+const char* parting(int number);
 
 __attribute__((noinline)) static int triple(int number) { return 3 * number; }
 
 int main(int argc, char** argv) {
   (void)argv;
   for (int i = argc; i < argc + 5; ++i) printf("%s %d\n", greeting(i), triple(i));
+  puts(parting(argc));
   return 0;
 }

@@ -1,1 +1,5 @@
-extern "C" const char* greeting(int number) { return number % 2 == 0 ? "even" : "odd"; }
+#include "parity.h"
+
+extern "C" __attribute__((noinline)) const char* greeting(int number) {
+  return is_even(number) ? "even" : "odd";
+}
