@@ -28,7 +28,7 @@
 namespace calltap::buffer {
 
 inline constexpr std::uint32_t kMagic = 0x50415443;  // "CTAP"
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 inline constexpr std::size_t kMaxThreads = 4096;
 inline constexpr std::size_t kMaxPackets = 65536;
 
@@ -65,7 +65,7 @@ struct alignas(64) Control {
   OnFull on_full;
   std::uint32_t packet_count;
   std::uint32_t packets_per_thread;
-  std::int32_t tool_pid;
+  std::uint32_t reserved;
   std::uint8_t uuid[16];
   std::uint64_t packets_offset;
 
@@ -73,7 +73,9 @@ struct alignas(64) Control {
   alignas(64) std::atomic<std::uint32_t> free_sequence;  // futex: bumped when packets were freed
   std::atomic<std::uint32_t>
       stopped;  // discard reason + 1 once recording has ended (size limit, write error)
-  std::atomic<std::uint64_t> heartbeat;  // bumped at least every 100 ms while the tool lives
+  // Futex word, of the kernel's robust list: id of the tool's thread that takes packets, with
+  // FUTEX_OWNER_DIED once that has ended, however it did.
+  std::atomic<std::uint32_t> tool_life;
 
   // Written by the target.
   alignas(64) std::atomic<std::uint32_t> queue_tail;          // tickets given out (flight mode: packets kept)

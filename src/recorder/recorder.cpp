@@ -125,26 +125,17 @@ std::uint32_t next_flight_packet(Pool pool, const Writer& w) {
   return old.index;
 }
 
-bool tool_is_gone(Pool pool) {
-  constexpr long kNoSuchProcess = -3;
-  return isa::native::system_call(SYS_kill, pool.control().tool_pid, 0) == kNoSuchProcess;
-}
-
 /// kWait: sleeps until there is a packet, recording ends, or the tool is gone.
 std::uint32_t wait_for_packet(Pool pool, Writer& w) {
   buffer::Control& c = pool.control();
-  std::uint64_t beat = c.heartbeat.load(std::memory_order_relaxed);
-  for (int rounds_without_beat = 0;;) {
+  for (;;) {
     const std::uint32_t seen = c.free_sequence.load(std::memory_order_seq_cst);
     const std::uint32_t index = pool.claim_packet(w.slot);
     if (index != Pool::kNone || c.stopped.load(std::memory_order_relaxed) != 0) return index;
     c.waiters.fetch_add(1, std::memory_order_seq_cst);
     isa::futex_wait(&c.free_sequence, seen, 100'000'000, true);
     c.waiters.fetch_sub(1, std::memory_order_relaxed);
-    const std::uint64_t now = c.heartbeat.load(std::memory_order_relaxed);
-    rounds_without_beat = now == beat ? rounds_without_beat + 1 : 0;
-    beat = now;
-    if (rounds_without_beat >= 10 && tool_is_gone(pool)) {
+    if ((c.tool_life.load(std::memory_order_relaxed) & FUTEX_OWNER_DIED) != 0) {
       c.stopped.store(static_cast<std::uint32_t>(DiscardReason::kToolGone) + 1, std::memory_order_relaxed);
       return Pool::kNone;
     }

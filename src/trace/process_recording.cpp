@@ -35,6 +35,7 @@ ProcessRecording::ProcessRecording(std::filesystem::path directory, ProcessDescr
   description_.on_full = settings.on_full;
   description_.buffer_bytes = settings.bytes_per_thread;
   thread_ = std::thread([this] { run(); });
+  memory_.wait_until_tied();  // before the target can have the memory
 }
 
 ProcessRecording::~ProcessRecording() {
@@ -66,8 +67,8 @@ void ProcessRecording::finish(ProcessEnd end) {
 }
 
 void ProcessRecording::run() {
+  memory_.tie_life_to_thread();
   while (!finishing_.load()) {
-    memory_.beat();
     drain();
     collect_ended_threads();
     bool changed = false;

@@ -71,7 +71,6 @@ SharedMemory::SharedMemory(const BufferSettings& settings, const std::array<std:
   c.on_full = settings.on_full;
   c.packet_count = packet_count_;
   c.packets_per_thread = packets_for(settings.bytes_per_thread, 2, packet_count_);
-  c.tool_pid = ::getpid();
   std::copy(uuid.begin(), uuid.end(), c.uuid);
   c.packets_offset = buffer::packets_offset(packet_count_);
   for (std::uint32_t i = 0; i < packet_count_; ++i) c.free_bits[i / 64] |= std::uint64_t{1} << (i % 64);
@@ -225,6 +224,17 @@ void SharedMemory::wait(std::uint64_t timeout_ns) {
   c.tool_sleeps.store(0, std::memory_order_relaxed);
 }
 
-void SharedMemory::beat() { pool_.control().heartbeat.fetch_add(1, std::memory_order_relaxed); }
+void SharedMemory::tie_life_to_thread() {
+  auto& life = pool_.control().tool_life;
+  // Takes the place of libc's list: the thread uses no robust mutexes.
+  robust_.list.next = &robust_entry_;
+  robust_entry_.next = &robust_.list;
+  robust_.futex_offset = reinterpret_cast<char*>(&life) - reinterpret_cast<char*>(&robust_entry_);
+  ::syscall(SYS_set_robust_list, &robust_, sizeof robust_);  // fails only for a wrong size
+  life.store(static_cast<std::uint32_t>(::syscall(SYS_gettid)));
+  life.notify_all();
+}
+
+void SharedMemory::wait_until_tied() const { pool_.control().tool_life.wait(0); }
 
 }  // namespace calltap::trace

@@ -2,6 +2,8 @@
 // anything into it at any time: every index is checked, every value read once.
 #pragma once
 
+#include <linux/futex.h>
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -78,8 +80,11 @@ class SharedMemory {
 
   /// Sleeps until the target queues a packet, at most this long.
   void wait(std::uint64_t timeout_ns);
-  /// Shows the target that the tool lives.
-  void beat();
+  /// For the target the tool lives until the calling thread, its consumer, ends: the kernel tells it, also of
+  /// SIGKILL, and whether or not anybody waits for the tool. Once, by a thread that this object outlives.
+  void tie_life_to_thread();
+  /// Blocks until another thread has called tie_life_to_thread().
+  void wait_until_tied() const;
 
  private:
   std::optional<ReadyPacket> check(std::uint32_t index, bool finished) const;
@@ -91,6 +96,8 @@ class SharedMemory {
   std::array<std::uint8_t, 16> uuid_{};
   std::uint32_t ticket_ = 0;
   bool released_ = false;
+  robust_list_head robust_{};
+  robust_list robust_entry_{};
   buffer::Pool pool_;
 };
 

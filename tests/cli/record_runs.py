@@ -1,10 +1,12 @@
 """What `calltap record` does in good weather: statuses, directories, limits, interrupts, children."""
+import ctypes
 import os
 import pathlib
 import signal
 import time
 
 from session import expect, expect_exact, recording, trace_events
+import recorded_process
 
 BABELTRACE = pathlib.Path(__file__).parent.parent / "interop" / "check_babeltrace"
 
@@ -169,6 +171,47 @@ def test_on_full_wait_loses_nothing(session):
     discarded = record_with_the_tool_held(session, "wait")
     expect(discarded == {}, f"discarded {discarded}")
     expect_exact(session)
+
+
+def expect_target_outlives_the_tool(session, mode):
+    """The tool is killed, and stays a zombie that nobody waits for: the program goes on as if nothing were."""
+    become_subreaper()
+    tool = session.start(["--on-full", mode, "--buffer", "128K"], "calls_many", "1000", "catch")
+    try:
+        expect(tool.stdout.readline() == "ready\n", "the program did not start")
+        target = recorded_process.wait_for_target(tool.pid, "calls_many")
+        tool.kill()
+        before = session.counted()["work"]
+        wanted = before + 1000000  # many times what the buffers hold
+        for _ in range(200):
+            if session.counted()["work"] > wanted:
+                break
+            time.sleep(0.1)
+        expect(session.counted()["work"] > wanted, f"the program hangs after {session.counted()['work'] - before} calls")
+        os.kill(target, signal.SIGINT)
+        _, status = os.waitpid(target, 0)
+        expect(os.waitstatus_to_exitcode(status) == 9, f"the program ended with {status:#x}")
+    finally:
+        os.killpg(tool.pid, signal.SIGKILL)
+        tool.communicate()
+
+
+def become_subreaper():
+    """Orphans become our children, so that we learn how they end."""
+    set_child_subreaper = 36
+    expect(ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0) == 0, "prctl failed")
+
+
+def test_target_outlives_the_tool_in_wait_mode(session):
+    expect_target_outlives_the_tool(session, "wait")
+
+
+def test_target_outlives_the_tool_in_discard_mode(session):
+    expect_target_outlives_the_tool(session, "discard")
+
+
+def test_target_outlives_the_tool_in_flight_mode(session):
+    expect_target_outlives_the_tool(session, "flight")
 
 
 def test_children_in_sub_directories(session):
