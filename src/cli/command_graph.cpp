@@ -2,6 +2,8 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/function_selection.h"
+#include "cli/option_values.h"
 #include "cli/reading_command.h"
 #include "export/graph.h"
 
@@ -11,14 +13,15 @@ namespace {
 struct Settings {
   std::string directory;
   std::string format = "text";
+  std::uint64_t max_depth = 0;
   export_::GraphOptions options;
   std::vector<std::string> functions;
 };
 
 int run(Settings& settings) {
-  settings.options.selects = function_predicate(settings.functions, {});
   return run_reading(settings.directory, [&](const trace::Session& session, export_::Output& out) {
-    require_function(session, settings.options.selects);
+    settings.options.max_depth = static_cast<std::uint32_t>(settings.max_depth);
+    settings.options.selects = select_functions(session, settings.functions, {});
     export_::Graph graph = export_::make_graph(session, settings.options);
     if (settings.format == "json") {
       export_::print_graph_json(out, graph, settings.options);
@@ -35,15 +38,13 @@ void add_graph(CLI::App& app, int& status) {
   CLI::App& command = *app.add_subcommand("graph", "Show the call tree, or a function's callers and callees");
   const auto settings = std::make_shared<Settings>();
   add_directory(command, settings->directory);
-  command
-      .add_option("-F,--function", settings->functions,
-                  "Show the trees below functions that match this pattern, their callers and their callees")
-      ->allow_extra_args(false);
-  command.add_option("--depth", settings->options.max_depth, "Show at most this many levels (0: all)");
-  add_min_time(command, settings->options.min_time_ns, "Show only nodes whose total is at least this long");
-  command.add_option("--format", settings->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  add_patterns(command, "-F,--function", settings->functions,
+               "Show the trees below functions that match this pattern, their callers and their callees");
+  add_number(command, "--depth", settings->max_depth, {0, kMostLevels},
+             "Show at most this many levels (0: all)");
+  add_time(command, "--min-time", settings->options.min_time_ns,
+           "Show only nodes whose total is at least this long");
+  add_choice(command, "--format", settings->format, {"text", "json"}, "text or json");
   command.callback([settings, &status] { status = run(*settings); });
 }
 

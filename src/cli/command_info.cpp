@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/option_values.h"
 #include "cli/reading_command.h"
 #include "export/info.h"
 
@@ -20,9 +21,7 @@ void add_info(CLI::App& app, int& status) {
       *app.add_subcommand("info", "Show what a recording is, how it ended and what is missing in it");
   const auto settings = std::make_shared<Settings>();
   add_directory(command, settings->directory);
-  command.add_option("--format", settings->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  add_choice(command, "--format", settings->format, {"text", "json"}, "text or json");
   command.callback([settings, &status] {
     status = run_reading(settings->directory, [&](const trace::Session& session, export_::Output& out) {
       const export_::Info info = export_::make_info(session);

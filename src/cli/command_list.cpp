@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/option_values.h"
 #include "cli/row_filter.h"
 #include "cli/site_rows.h"
 
@@ -112,6 +113,10 @@ void list(const ListOptions& options) {
   } else {
     print_text(selected);
   }
+  for (const SourceModule& module : sources.modules) {
+    if (is_static_program(module.file))
+      fail(fmt::format("{}; its functions can only be listed", describe_static(module.path)).c_str());
+  }
   if (std::fflush(stdout) != 0) throw SourceError(fmt::format("cannot write: {}", std::strerror(errno)));
 }
 
@@ -122,21 +127,18 @@ void add_list(CLI::App& app, int& status) {
   CLI::App* command =
       app.add_subcommand("list", "List the functions that can be hooked, and why others cannot");
   command->add_option("subject", options->subject, "program or library, recording, or process id")
-      ->required()
       ->type_name("PROGRAM|DIR|PID");
-  command->add_option("-F,--function", options->functions, "only functions that match")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
-  command->add_option("-N,--notrace", options->excluded, "leave out functions that match")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
-  command->add_option("--format", options->format, "text, json or csv")
-      ->check(CLI::IsMember({"text", "json", "csv"}))
-      ->capture_default_str();
+  add_patterns(*command, "-F,--function", options->functions, "only functions that match");
+  add_patterns(*command, "-N,--notrace", options->excluded, "leave out functions that match");
+  add_choice(*command, "--format", options->format, {"text", "json", "csv"}, "text, json or csv");
   command->add_flag("--libs", options->libraries, "also the shared libraries that the program needs");
   command->callback([options, &status] {
+    if (options->subject.empty())
+      throw CLI::ValidationError("what to list is missing: a PROGRAM, DIR or PID");
     try {
       list(*options);
+    } catch (const CLI::ParseError&) {
+      throw;
     } catch (const std::exception& error) {
       status = fail(error.what());
     }

@@ -7,11 +7,11 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <map>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/module_sources.h"
+#include "cli/option_values.h"
 #include "cli/record_session.h"
 #include "cli/record_target.h"
 
@@ -20,9 +20,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 50;
+
 bool is_recording(const fs::path& directory) {
   std::error_code error;
   return fs::exists(directory / ".calltap" / "session.json", error);
+}
+
+[[noreturn]] void refuse_output(const fs::path& directory, const std::string& why) {
+  throw SourceError(fmt::format("cannot make a recording in {}: {}; choose another place with -o",
+                                directory.string(), why));
+}
+
+/// DIR.old, out of the way of the recording that becomes it.
+fs::path make_way_for_older(const fs::path& directory) {
+  fs::path old = directory;
+  if (!old.has_filename()) old = old.parent_path();
+  old += ".old";
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(old, error))) return old;
+  if (!is_recording(old)) {
+    refuse_output(directory,
+                  fmt::format("the recording there would become {}, which exists and is not a recording",
+                              old.string()));
+  }
+  fs::remove_all(old, error);
+  if (error) refuse_output(directory, fmt::format("cannot remove {}: {}", old.string(), error.message()));
+  return old;
 }
 
 /// Makes an empty directory; a recording that is in the way becomes DIR.old. Throws SourceError rather than
@@ -31,27 +55,15 @@ void make_directory(const fs::path& directory) {
   std::error_code error;
   if (fs::exists(directory, error) &&
       !(fs::is_directory(directory, error) && fs::is_empty(directory, error))) {
-    if (!is_recording(directory)) {
-      throw SourceError(
-          fmt::format("{}: exists and is not a recording; choose another -o", directory.string()));
-    }
-    fs::path old = directory;
-    if (!old.has_filename()) old = old.parent_path();
-    old += ".old";
-    if (fs::exists(old, error)) {
-      if (!is_recording(old)) {
-        throw SourceError(fmt::format("{}: in the way, and not a recording", old.string()));
-      }
-      fs::remove_all(old, error);
-    }
+    if (!is_recording(directory)) refuse_output(directory, "it exists and is not a recording");
+    const fs::path old = make_way_for_older(directory);
     fs::rename(directory, old, error);
-    if (error) throw SourceError(fmt::format("cannot rename {}: {}", directory.string(), error.message()));
+    if (error)
+      refuse_output(directory, fmt::format("cannot rename it to {}: {}", old.string(), error.message()));
   }
   fs::create_directories(directory, error);
-  if (error || ::access(directory.c_str(), W_OK) != 0) {
-    throw SourceError(fmt::format("cannot write to {}: {}", directory.string(),
-                                  error ? error.message() : std::string(std::strerror(errno))));
-  }
+  if (error) refuse_output(directory, error.message());
+  if (::access(directory.c_str(), W_OK | X_OK) != 0) refuse_output(directory, std::strerror(errno));
 }
 
 std::vector<std::string> option_words(const RecordOptions& options) {
@@ -97,7 +109,7 @@ int record(const RecordOptions& options) {
   description.options = option_words(options);
   description.start_realtime_ns = trace::sample_clocks().realtime_ns;
   if (const auto error = trace::write_session(directory, description)) {
-    throw SourceError(fmt::format("cannot write to {}: {}", directory.string(), error.message()));
+    refuse_output(directory, error.message());
   }
   RecordSession session(options, directory);
   const pid_t child = start_target(path, options, runtime, session.name());
@@ -113,13 +125,19 @@ int record(const RecordOptions& options) {
   return lost && WEXITSTATUS(status) == 0 ? 1 : WEXITSTATUS(status);
 }
 
-/// CLI11 would take -1 for a very large size. Runs after the transformation to bytes, too.
-const CLI::Validator kIsSize(
-    [](const std::string& text) {
-      const bool number = !text.empty() && text[0] >= '0' && text[0] <= '9' && text != "0";
-      return number ? std::string() : "\"" + text + "\" is not a size; write for example 512K, 8M or 1G";
-    },
-    "");
+buffer::OnFull mode_of(const std::string& word) {
+  for (const auto mode : {buffer::OnFull::kWait, buffer::OnFull::kDiscard}) {
+    if (word == trace::name(mode)) return mode;
+  }
+  return buffer::OnFull::kFlight;
+}
+
+void check_words(const RecordOptions& options) {
+  if (options.command.empty() || options.command[0].empty()) {
+    throw CLI::ValidationError("a PROGRAM to record is missing: calltap record [OPTIONS] -- PROGRAM [ARGS]");
+  }
+  if (options.directory.empty()) throw CLI::ValidationError("-o: the name of a directory is missing");
+}
 
 }  // namespace
 
@@ -129,42 +147,31 @@ void add_record(CLI::App& app, int& status) {
   command->add_option("-o,--output", options->directory, "where to; an older recording there becomes DIR.old")
       ->type_name("DIR")
       ->capture_default_str();
-  command->add_option("-F,--function", options->functions, "only functions that match (may be given often)")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
-  command->add_option("-N,--notrace", options->excluded, "no function that matches (may be given often)")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
-  static const std::map<std::string, buffer::OnFull> kModes = {{"wait", buffer::OnFull::kWait},
-                                                               {"discard", buffer::OnFull::kDiscard},
-                                                               {"flight", buffer::OnFull::kFlight}};
-  command
-      ->add_option(
-          "--on-full", options->buffers.on_full,
-          "when events come faster than they can be written: wait, discard new ones (counted), or flight: "
-          "keep only the newest")
-      ->transform(CLI::CheckedTransformer(kModes, CLI::ignore_case))
-      ->type_name("wait|discard|flight")
-      ->default_str("wait");
-  command->add_option("--buffer", options->buffers.bytes_per_thread, "memory for events per thread")
-      ->check(kIsSize)
-      ->transform(CLI::AsSizeValue(false))
-      ->type_name("SIZE")
-      ->default_str("8M");
-  command->add_option("--max-size", options->max_bytes, "stop recording when the trace is this large")
-      ->check(kIsSize)
-      ->transform(CLI::AsSizeValue(false))
-      ->type_name("SIZE");
+  add_patterns(*command, "-F,--function", options->functions,
+               "only functions that match (may be given often)");
+  add_patterns(*command, "-N,--notrace", options->excluded, "no function that matches (may be given often)");
+  const auto mode = std::make_shared<std::string>(trace::name(options->buffers.on_full));
+  add_choice(*command, "--on-full", *mode, {"wait", "discard", "flight"},
+             "when events come faster than they can be written: wait, discard new ones (counted), or flight: "
+             "keep only the newest");
+  add_size(*command, "--buffer", options->buffers.bytes_per_thread,
+           {trace::kLeastBytesPerThread, options->buffers.bytes_in_total}, "memory for events per thread")
+      ->default_str(size_words(options->buffers.bytes_per_thread));
+  add_size(*command, "--max-size", options->max_bytes, {event::kPacketBytes, kMostBytes},
+           "stop recording when the trace is this large");
   command->add_flag("--force", options->force, "run the program even if it has nothing to record");
   command->add_option("command", options->command, "the program and its arguments")
-      ->type_name("PROGRAM [ARGS...]")
-      ->required();
+      ->type_name("PROGRAM [ARGS...]");
   command->prefix_command(false);
   command->positionals_at_end(true);
-  command->callback([options, &status] {
+  command->callback([options, mode, &status] {
+    check_words(*options);
+    options->buffers.on_full = mode_of(*mode);
     try {
       ::sigprocmask(SIG_SETMASK, nullptr, &options->signals);
       status = record(*options);
+    } catch (const CLI::ParseError&) {
+      throw;
     } catch (const std::exception& error) {
       status = fail(error.what());
     }

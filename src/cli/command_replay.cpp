@@ -2,6 +2,8 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/function_selection.h"
+#include "cli/option_values.h"
 #include "cli/reading_command.h"
 #include "export/replay.h"
 #include "trace/trace_error.h"
@@ -11,12 +13,13 @@ namespace {
 
 struct Settings {
   std::string directory;
-  std::uint32_t tid = 0;
+  std::uint64_t tid = 0;
+  std::uint64_t max_depth = 0;
   export_::ReplayOptions options;
   std::vector<std::string> functions;
 };
 
-void require_thread(const trace::Session& session, std::uint32_t tid) {
+void require_thread(const trace::Session& session, std::uint64_t tid) {
   for (const trace::ProcessTrace& process : session.processes) {
     for (const trace::StreamFile& stream : process.streams) {
       if (stream.tid == tid) return;
@@ -27,13 +30,13 @@ void require_thread(const trace::Session& session, std::uint32_t tid) {
 }
 
 int run(Settings& settings) {
-  settings.options.selects = function_predicate(settings.functions, {});
+  settings.options.max_depth = static_cast<std::uint32_t>(settings.max_depth);
   return run_reading(settings.directory, [&](const trace::Session& session, export_::Output& out) {
     if (settings.tid != 0) {
       require_thread(session, settings.tid);
-      settings.options.tid = settings.tid;
+      settings.options.tid = static_cast<std::uint32_t>(settings.tid);
     }
-    require_function(session, settings.options.selects);
+    settings.options.selects = select_functions(session, settings.functions, {});
     return export_::replay(out, session, settings.options);
   });
 }
@@ -44,14 +47,14 @@ void add_replay(CLI::App& app, int& status) {
   CLI::App& command = *app.add_subcommand("replay", "Show every call in the order of time");
   const auto settings = std::make_shared<Settings>();
   add_directory(command, settings->directory);
-  command.add_option("--tid", settings->tid, "Show this thread only")->check(CLI::PositiveNumber);
-  command.add_option("--depth", settings->options.max_depth,
-                     "Show at most this many levels of calls (0: all)");
-  command
-      .add_option("-F,--function", settings->functions,
-                  "Show only functions that match this pattern, and what they call")
-      ->allow_extra_args(false);
-  add_min_time(command, settings->options.min_time_ns, "Show only calls that last at least this long");
+  constexpr std::uint64_t kMostTid = std::uint64_t{1} << 22;  // PID_MAX_LIMIT of the kernel
+  add_number(command, "--tid", settings->tid, {1, kMostTid}, "Show this thread only");
+  add_number(command, "--depth", settings->max_depth, {0, kMostLevels},
+             "Show at most this many levels of calls (0: all)");
+  add_patterns(command, "-F,--function", settings->functions,
+               "Show only functions that match this pattern, and what they call");
+  add_time(command, "--min-time", settings->options.min_time_ns,
+           "Show only calls that last at least this long");
   command.callback([settings, &status] { status = run(*settings); });
 }
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 #include <cstdio>
+#include <string>
+#include <string_view>
 
 #include "cli/commands.h"
 
@@ -14,6 +16,24 @@ int fail(const char* message) {
 }
 
 }  // namespace calltap::cli
+
+namespace {
+constexpr const char* kHint = "Run calltap --help, or calltap COMMAND --help, for how to use it.";
+
+/// An option that stands alone, without a command.
+bool is_general(std::string_view word) { return word == "--help" || word == "-h" || word == "--version"; }
+
+/// CLI11's "--limit: 1 required NUMBER missing".
+std::string plain_words(std::string message) {
+  constexpr std::string_view kMissing = ": 1 required ";
+  if (const std::size_t at = message.find(kMissing); at != std::string::npos) {
+    message.replace(at, kMissing.size(), ": the value is missing: ");
+    message.erase(message.rfind(" missing"));
+  }
+  return message;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("calltap: trace every call of a program built with -fpatchable-function-entry");
@@ -28,10 +48,20 @@ int main(int argc, char** argv) {
   calltap::cli::add_replay(app, status);
   calltap::cli::add_graph(app, status);
   calltap::cli::add_info(app, status);
+  constexpr int kUsage = 2;
+  const auto is_named = [&](const CLI::App* command) { return command->check_name(argv[1]); };
+  if (argc < 2 || (!is_general(argv[1]) && app.get_subcommands(is_named).empty())) {
+    const std::string what = argc < 2 ? "a command is missing" : std::string(argv[1]) + ": no such command";
+    calltap::cli::fail((what + "; there are list, record, report, replay, graph and info\n" + kHint).c_str());
+    return kUsage;
+  }
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    calltap::cli::fail((plain_words(error.what()) + '\n' + kHint).c_str());
+    return std::string();
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    constexpr int kUsage = 2;
     return app.exit(error) == 0 ? 0 : kUsage;  // 0: --help, --version
   }
   return status;

@@ -1,5 +1,6 @@
 #include "cli/module_sources.h"
 
+#include <elf.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -49,6 +50,29 @@ std::string find_program(const std::string& program) {
 }  // namespace
 
 std::string hex(std::span<const std::uint8_t> bytes) { return fmt::format("{:02x}", fmt::join(bytes, "")); }
+
+bool is_static_program(const site::ElfFile& file) {
+  if (!file.interpreter().empty()) return false;
+  if (file.is_fixed_position()) return true;
+  for (const site::Segment& segment : file.segments()) {
+    if (segment.type != PT_DYNAMIC) continue;
+    const auto bytes = file.at(segment.address, segment.file_size);
+    for (std::size_t at = 0; at + sizeof(Elf64_Dyn) <= bytes.size(); at += sizeof(Elf64_Dyn)) {
+      Elf64_Dyn entry;
+      std::memcpy(&entry, bytes.data() + at, sizeof entry);
+      if (entry.d_tag == DT_FLAGS_1 && (entry.d_un.d_val & DF_1_PIE) != 0) return true;
+    }
+  }
+  return false;
+}
+
+std::string describe_static(const std::string& path) {
+  return fmt::format(
+      "{}: statically linked, so it cannot be recorded: the runtime is a shared library, and there is no "
+      "dynamic "
+      "loader to load it; link the program dynamically",
+      path);
+}
 
 ModuleSources modules_of_program(const std::string& program, bool libraries) {
   ModuleSources sources;

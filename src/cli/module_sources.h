@@ -34,6 +34,11 @@ class SourceError : public std::runtime_error {
 /// Lower-case hexadecimal, as build-ids are written.
 std::string hex(std::span<const std::uint8_t> bytes);
 
+/// A program without a dynamic loader, as opposed to a shared library, which has none of its own either.
+bool is_static_program(const site::ElfFile& file);
+/// Why such a program cannot be recorded, and what to do.
+std::string describe_static(const std::string& path);
+
 /// The file, looked for in $PATH if its name has no slash and there is no such file; with `libraries` also
 /// the shared objects that its loader would load. Throws SourceError if the program itself cannot be read.
 ModuleSources modules_of_program(const std::string& program, bool libraries);

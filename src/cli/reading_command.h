@@ -2,10 +2,9 @@
 // goes.
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "export/output.h"
 #include "export/reading.h"
@@ -25,17 +24,7 @@ void add_directory(CLI::App& command, std::string& directory);
 int run_reading(const std::string& directory,
                 const std::function<export_::Reading(const trace::Session&, export_::Output&)>& show);
 
-using FunctionPredicate = std::function<bool(const trace::ProcessTrace&, const trace::FunctionDescription&)>;
-
-/// A predicate of -F and -N patterns, empty when there are none. Throws CLI::ValidationError at a pattern
-/// that cannot be parsed.
-FunctionPredicate function_predicate(const std::vector<std::string>& wanted,
-                                     const std::vector<std::string>& unwanted);
-
-/// Throws TraceError when there is a predicate and no function of the recording satisfies it.
-void require_function(const trace::Session& session, const FunctionPredicate& predicate);
-
-/// Adds --min-time: a number with a unit of ns (the default), us, ms or s.
-void add_min_time(CLI::App& command, std::uint64_t& ns, const std::string& description);
+/// For options that limit the levels shown.
+inline constexpr std::uint64_t kMostLevels = 1'000'000'000;
 
 }  // namespace calltap::cli

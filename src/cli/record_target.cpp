@@ -123,9 +123,10 @@ void check_target(const std::string& path, const RecordOptions& options) {
   }
   const auto file = site::ElfFile::open(path.c_str());
   if (!file) throw SourceError(fmt::format("{}: {}", path, base::text(file.error().code)));
+  if (is_static_program(*file)) throw SourceError(describe_static(path));
   if (file->interpreter().empty()) {
-    throw SourceError(fmt::format(
-        "{}: statically linked, so the runtime cannot be loaded into it; link it dynamically", path));
+    throw SourceError(
+        fmt::format("{}: a shared library, not a program; record a program that loads it", path));
   }
   if (gains_privileges(path)) {
     throw SourceError(fmt::format(

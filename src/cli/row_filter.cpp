@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <CLI/Error.hpp>
 #include <algorithm>
 
 #include "filter/near_miss.h"
@@ -11,8 +12,8 @@ namespace {
 
 /// The pattern with a mark under the character that is wrong.
 [[noreturn]] void throw_syntax_error(const std::string& pattern, const base::Error& error) {
-  throw SourceError(fmt::format("{}\n  {}\n  {}^", base::text(error.code), pattern,
-                                std::string(static_cast<std::size_t>(error.address) - 1, ' ')));
+  throw CLI::ValidationError(fmt::format("{}\n  {}\n  {}^", base::text(error.code), pattern,
+                                         std::string(static_cast<std::size_t>(error.address) - 1, ' ')));
 }
 
 }  // namespace

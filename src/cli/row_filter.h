@@ -12,8 +12,8 @@ namespace calltap::cli {
 
 filter::FunctionName name_of(const SiteRow& row);
 
-/// The filter of -F and -N options, which must outlive it. Throws SourceError with a mark under what is
-/// wrong.
+/// The filter of -F and -N options, which must outlive it. Throws CLI::ValidationError with a mark under
+/// what is wrong.
 filter::Filter make_filter(const std::vector<std::string>& functions,
                            const std::vector<std::string>& excluded);
 

@@ -16,6 +16,10 @@
 
 namespace calltap::trace {
 
+/// One packet to write, one on its way to the file.
+inline constexpr std::uint64_t kLeastBytesPerThread = 2 * event::kPacketBytes;
+
+/// `bytes_per_thread` is from kLeastBytesPerThread to `bytes_in_total`.
 struct BufferSettings {
   buffer::OnFull on_full = buffer::OnFull::kWait;
   std::uint64_t bytes_per_thread = std::uint64_t{8} << 20;

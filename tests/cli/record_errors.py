@@ -1,8 +1,9 @@
 """What `calltap record` says to bad input: each with its own message, and nothing lost."""
 import os
+import pathlib
 import subprocess
 
-from session import expect, expect_exact, expect_refused
+from session import expect, expect_exact, expect_refused, expect_usage_error
 
 
 def test_no_such_program(session):
@@ -17,8 +18,9 @@ def test_no_such_program_keeps_the_older_recording(session):
 
 
 def test_no_program_at_all(session):
-    process = session.run([session.calltap, "record"])
-    expect(0 < process.returncode < 128 and process.stderr, f"{process.returncode}: {process.stderr!r}")
+    for words in ([], ["--"], ["-o", "elsewhere"]):
+        process = session.run([session.calltap, "record", *words])
+        expect_usage_error(process, "PROGRAM", "missing", "-- PROGRAM")
 
 
 def test_not_executable(session):
@@ -48,11 +50,13 @@ def test_program_without_sites(session):
 
 
 def test_static_program(session):
-    process = session.record([], "static_program", "10")
-    if process.returncode == 0:
-        expect_exact(session)
-    else:
-        expect_refused(process, "static")
+    expect_refused(session.record([], "static_program", "10"), "statically linked", "link the program dynamically")
+    listed = session.run([session.calltap, "list", str(session.targets / "static_program")])
+    expect(listed.returncode == 0 and "main" in listed.stdout, f"{listed.returncode}: {listed.stdout}")
+    for word in ("statically linked", "cannot be recorded", "only be listed"):
+        expect(word in listed.stderr, f"list does not say so: {listed.stderr!r}")
+    dynamic = session.run([session.calltap, "list", str(session.targets / "calls_many")])
+    expect(dynamic.stderr == "", f"list says of a dynamic program: {dynamic.stderr!r}")
 
 
 def test_filter_matches_nothing(session):
@@ -65,7 +69,7 @@ def test_filter_removes_everything(session):
 
 def test_filter_syntax(session):
     process = session.record(["-F", "wo[rk"], "calls_many", "10")
-    expect_refused(process, "wo[rk", "^")
+    expect_usage_error(process, "wo[rk", "^")
     lines = process.stderr.splitlines()
     shown = next(i for i, line in enumerate(lines) if "wo[rk" in line and i + 1 < len(lines) and "^" in lines[i + 1])
     expect(lines[shown + 1].index("^") == lines[shown].index("wo[rk") + 2, f"the caret is elsewhere: {process.stderr}")
@@ -73,26 +77,113 @@ def test_filter_syntax(session):
 
 def test_bad_size(session):
     for option in ("--buffer", "--max-size"):
-        for size in ("words", "-1", "12X", "99999999999999999999G"):
-            process = session.record([f"{option}={size}"], "calls_many", "10")
-            expect(0 < process.returncode < 128 and process.stderr, f"{option} {size}: {process.returncode}")
+        for size in ("words", "-1", "12X", "1.5M", "8MM", "", "99999999999999999999G", "0x100000"):
+            words = [f"{option}={size}"] if size else [option, ""]
+            expect_usage_error(session.record(words, "calls_many", "10"), option, f'"{size}"', "512K")
+
+
+def test_size_out_of_range(session):
+    for option, size, least, most in (("--buffer", "1", "128K", "128M"), ("--buffer", "127K", "128K", "128M"),
+                                      ("--buffer", "129M", "128K", "128M"), ("--buffer", "1T", "128K", "128M"),
+                                      ("--max-size", "1", "64K", "1024T"), ("--max-size", "0", "64K", "1024T")):
+        process = session.record([option, size], "calls_many", "10")
+        expect_usage_error(process, option, size, least, most)
+        expect(not session.directory.exists(), f"{option} {size}: a recording was made all the same")
+
+
+def test_size_at_the_ends_of_the_range(session):
+    for option, size in (("--buffer", "128K"), ("--buffer", "131072"), ("--buffer", "128m"), ("--buffer", "128MiB"),
+                         ("--max-size", "64KB"), ("--max-size", "1024T")):
+        process = session.record([option, size], "calls_many", "10")
+        expect(process.returncode == 0, f"{option} {size}: {process.stderr}")
+        expect(session.reported()["work"] == 10, f"{option} {size}: {session.reported()}")
 
 
 def test_bad_mode(session):
-    process = session.record(["--on-full", "explode"], "calls_many", "10")
-    expect(0 < process.returncode < 128 and "explode" in process.stderr, process.stderr)
+    for mode in ("explode", "0", "", "WAIT"):
+        expect_usage_error(session.record(["--on-full", mode], "calls_many", "10"), "--on-full", f'"{mode}"',
+                           "wait, discard, flight")
+
+
+def test_unknown_option(session):
+    expect_usage_error(session.record(["--explode"], "calls_many", "10"), "--explode")
+
+
+def test_pattern_that_is_missing(session):
+    for option in ("-F", "-N"):
+        expect_usage_error(session.record([option], "calls_many", "10"), option, "pattern")
+        expect_usage_error(session.record([option, ""], "calls_many", "10"), option, "pattern")
+
+
+def test_shared_library(session):
+    expect_refused(session.record([], "modules/libmodule_a.so"), "shared library")
+
+
+def expect_no_place(session, why):
+    process = session.record([], "calls_many", "10")
+    expect_refused(process, str(session.directory), why, "choose another place with -o")
+    expect(process.returncode == 1, f"status {process.returncode}")
+    expect(process.stderr.count("\n") == 1, f"more than one message: {process.stderr!r}")
+    expect(session.counted()["work"] == 0, "the program ran all the same")
+
+
+def test_output_has_no_name(session):
+    process = session.run([session.calltap, "record", "-o", "", "--", str(session.targets / "calls_many"), "10"])
+    expect_usage_error(process, "-o", "missing")
+
+
+def test_output_in_a_file_system_without_directories(session):
+    session.directory = pathlib.Path("/proc/x")
+    expect_no_place(session, "No such file or directory")
+    session.directory = pathlib.Path("/dev/null")
+    expect_no_place(session, "exists and is not a recording")
+
+
+def test_output_without_permission(session):
+    if os.geteuid() != 0:
+        return "needs root, to be somebody else"
+    (session.folder / "private").mkdir(mode=0o755)
+    session.folder.chmod(0o755)
+    session.calls_file.chmod(0o666)
+    session.directory = session.folder / "private" / "recording"
+    if session.run(["true"], user=65534).returncode != 0 or session.run(
+            [session.calltap, "--version"], user=65534).returncode != 0:
+        return "another user cannot run calltap where it is"
+    process = session.record([], "calls_many", "10", user=65534)
+    expect_refused(process, str(session.directory), "Permission denied", "choose another place with -o")
+    return None
+
+
+def test_output_in_a_read_only_file_system(session):
+    if os.geteuid() != 0 or not full_disk(session):
+        return "needs the right to mount a small file system"
+    disk = session.folder / "disk"
+    try:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        expect_no_place(session, "Read-only file system")
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+    return None
+
+
+def test_older_recording_has_no_place(session):
+    expect(session.record([], "calls_many", "10").returncode == 0, "the first recording failed")
+    session.directory.with_name("recording.old").write_text("kept")
+    expect_refused(session.record([], "calls_many", "20"), "recording.old", "choose another place with -o")
+    expect(session.directory.with_name("recording.old").read_text() == "kept", "the file was changed")
+    expect(session.reported()["work"] == 10, "the older recording is gone")
 
 
 def test_output_below_a_file(session):
     (session.folder / "file").write_text("kept")
     session.directory = session.folder / "file" / "recording"
-    expect_refused(session.record([], "calls_many", "10"), "file")
+    expect_no_place(session, "Not a directory")
     expect((session.folder / "file").read_text() == "kept", "the file was changed")
 
 
 def test_output_is_a_file(session):
     session.directory.write_text("kept")
-    expect_refused(session.record([], "calls_many", "10"), "recording")
+    expect_no_place(session, "exists and is not a recording")
     expect(session.directory.read_text() == "kept", "the file was changed")
 
 

@@ -75,6 +75,15 @@ def expect_refused(process, *words):
         expect(word in process.stderr, f"{word!r} is not in {process.stderr!r}")
 
 
+def expect_usage_error(process, *words):
+    """What is wrong with the command line, in words of our own, and status 2."""
+    expect_refused(process, *words)
+    expect(process.returncode == 2, f"status {process.returncode}: {process.stderr}")
+    expect("--help" in process.stderr, f"no way to help: {process.stderr!r}")
+    for internal in ("FAILED", "Could not convert", "{", "17976931348623157"):
+        expect(internal not in process.stderr, f"the parser's own words: {process.stderr!r}")
+
+
 def expect_exact(session):
     """Every call that the program counted is in the recording, no more and no less."""
     counted, reported = session.counted(), session.reported()

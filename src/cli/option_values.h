@@ -1,0 +1,40 @@
+// Options whose values have a range, a unit or a fixed choice, with messages that say what would be right. A
+// value that cannot be used throws CLI::ValidationError while the command line is parsed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace calltap::cli {
+
+/// A whole number from `least` to `most`.
+struct NumberRange {
+  std::uint64_t least = 0;
+  std::uint64_t most = 0;
+};
+
+/// All keep a reference to `value`, which must live as long as `command` and has the default.
+CLI::Option* add_choice(CLI::App& command, const std::string& option, std::string& value,
+                        const std::vector<std::string>& choices, const std::string& description);
+CLI::Option* add_number(CLI::App& command, const std::string& option, std::uint64_t& value, NumberRange range,
+                        const std::string& description);
+/// Bytes: a number, perhaps with K, M, G or T (powers of 1024) behind it.
+CLI::Option* add_size(CLI::App& command, const std::string& option, std::uint64_t& value, NumberRange range,
+                      const std::string& description);
+/// Nanoseconds: a number, perhaps with ns, us, ms or s behind it, perhaps with a fraction.
+CLI::Option* add_time(CLI::App& command, const std::string& option, std::uint64_t& value,
+                      const std::string& description);
+/// -F or -N: a pattern at a time.
+CLI::Option* add_patterns(CLI::App& command, const std::string& option, std::vector<std::string>& patterns,
+                          const std::string& description);
+
+/// "128K", "8M", "1000000": a size as add_size() reads it.
+std::string size_words(std::uint64_t bytes);
+
+}  // namespace calltap::cli
