@@ -150,6 +150,11 @@ void append_event(std::string& out, event::EventId id, std::string_view event_na
 
 }  // namespace
 
+bool is_metadata_of(const ProcessDescription& process, std::string_view head, std::string_view tail) {
+  const std::string uuid = fmt::format("uuid = \"{}\"", uuid_text(process.uuid));
+  return head.starts_with(kTypes) && head.find(uuid) != std::string_view::npos && tail == kMetadataTail;
+}
+
 std::string ctf_metadata(const ProcessDescription& process) {
   std::string out(kTypes);
   out += fmt::format(

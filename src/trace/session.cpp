@@ -7,6 +7,7 @@
 
 #include "trace/description_names.h"
 #include "trace/function_names.h"
+#include "trace/metadata.h"
 #include "trace/trace_error.h"
 
 namespace calltap::trace {
@@ -34,18 +35,44 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-std::string first_bytes(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::string bytes(8, '\0');
+/// Fewer than `count` only where the file has no more.
+std::string bytes_at(std::ifstream& in, std::streamoff from, std::size_t count) {
+  std::string bytes(count, '\0');
+  in.clear();
+  in.seekg(from);
   in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   bytes.resize(static_cast<std::size_t>(in.gcount()));
   return bytes;
 }
 
+std::string first_bytes(const fs::path& file, std::size_t count) {
+  std::ifstream in(file, std::ios::binary);
+  return bytes_at(in, 0, count);
+}
+
+/// We do without it, but nobody else can open the trace.
+void check_metadata(const ProcessTrace& process, std::vector<std::string>& problems) {
+  const fs::path file = process.directory / "metadata";
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(file, error);
+  const char* const others = "babeltrace2 and Trace Compass cannot open this trace";
+  if (error) {
+    problems.push_back(fmt::format("cannot read {}: {}; {}", file.string(), error.message(), others));
+    return;
+  }
+  std::ifstream in(file, std::ios::binary);
+  const std::string head = bytes_at(in, 0, kMetadataHeadBytes);
+  const std::size_t tail = std::min<std::size_t>(kMetadataTail.size(), size);
+  if (is_metadata_of(process.description, head, bytes_at(in, static_cast<std::streamoff>(size - tail), tail)))
+    return;
+  problems.push_back(fmt::format("{} is {}; {}", file.string(),
+                                 size == 0 ? "empty" : "damaged or of another trace", others));
+}
+
 /// Names the tracers whose directories people are likely to have at hand.
 [[noreturn]] void refuse_foreign(const fs::path& directory) {
   const std::string shown = directory.string();
-  if (first_bytes(directory / "info").starts_with("Ftrace!")) {
+  if (first_bytes(directory / "info", 8).starts_with("Ftrace!")) {
     throw TraceError(Kind::kForeign, fmt::format("{} is an uftrace recording: read it with uftrace", shown));
   }
   if (is_there(directory / "metadata") || is_there(directory / "ust") || is_there(directory / "kernel")) {
@@ -76,13 +103,14 @@ std::vector<StreamFile> find_streams(const fs::path& directory, const ProcessDes
   return streams;
 }
 
-ProcessTrace open_process(const fs::path& directory) {
+ProcessTrace open_process(const fs::path& directory, std::vector<std::string>& problems) {
   ProcessTrace process;
   process.directory = directory;
   process.description = read_description(directory);
   process.names = distinct_names(process.description);
   process.function_count = static_cast<std::uint32_t>(process.names.size() - 1);
   process.streams = find_streams(directory, process.description);
+  check_metadata(process, problems);
   return process;
 }
 
@@ -92,7 +120,7 @@ void open_processes(Session& session) {
     if (!entry.is_directory() || entry.path().filename().string().starts_with('.')) continue;
     if (!is_there(entry.path() / kProcessFile) && !is_there(entry.path() / "metadata")) continue;
     try {
-      session.processes.push_back(open_process(entry.path()));
+      session.processes.push_back(open_process(entry.path(), session.problems));
     } catch (const TraceError& error) {
       if (!first) first = error;
       session.problems.emplace_back(error.what());
@@ -120,11 +148,15 @@ Session open_session(const fs::path& directory) {
                      fmt::format("{} is not a directory, so not a calltap recording", directory.string()));
   }
   if (is_there(directory / kProcessFile)) {
-    session.processes.push_back(open_process(directory));
+    session.processes.push_back(open_process(directory, session.problems));
     return session;
   }
   std::optional<TraceError> problem;
-  if (is_there(directory / kSessionFile)) {
+  const std::vector<fs::directory_entry> inside = entries(directory);
+  const bool has_process = std::any_of(inside.begin(), inside.end(), [](const fs::directory_entry& entry) {
+    return is_there(entry.path() / kProcessFile);
+  });
+  if (has_process || is_there(directory / kSessionFile)) {
     try {
       session.description = read_session(directory);
     } catch (const TraceError& found) {

@@ -1,7 +1,7 @@
 # The tests of the commands, one CTest test for each test_* function: cli.<module>.<name>.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(run_test ${CMAKE_CURRENT_SOURCE_DIR}/run_test.py)
-foreach(module list_sites read_errors record_errors record_runs)
+foreach(module list_sites read_damaged read_errors record_errors record_runs)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${module}.py)
   execute_process(COMMAND ${Python3_EXECUTABLE} -B ${run_test} ${module} OUTPUT_VARIABLE names COMMAND_ERROR_IS_FATAL ANY)
   foreach(name ${names})

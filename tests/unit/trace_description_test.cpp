@@ -65,6 +65,44 @@ TEST(TraceDescription, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.modules[0].build_id, p.modules[0].build_id);
 }
 
+TEST(TraceSession, NoticesMetadataThatOthersCannotRead) {
+  TemporaryDirectory directory;
+  const fs::path process = write_process(directory.path(), synthetic_description({"f"}));
+  const fs::path file = process / "metadata";
+  const std::string good = read_bytes(file);
+  EXPECT_TRUE(trace::open_session(directory.path()).problems.empty());
+  const auto expect_problem = [&](const std::string& phrase) {
+    for (const fs::path& opened : {directory.path(), process}) {
+      const trace::Session session = trace::open_session(opened);
+      EXPECT_EQ(session.processes.size(), 1U) << "it is read all the same";
+      ASSERT_EQ(session.problems.size(), 1U) << phrase;
+      EXPECT_NE(session.problems[0].find(phrase), std::string::npos) << session.problems[0];
+    }
+  };
+  write_bytes(file, "");
+  expect_problem("is empty");
+  for (const std::string& bad : {std::string("x"), good.substr(0, 700), good.substr(0, good.size() - 2)}) {
+    write_bytes(file, bad);
+    expect_problem("is damaged or of another trace");
+  }
+  ProcessDescription other = synthetic_description({"f"});
+  other.uuid[15] ^= 1;
+  write_bytes(file, trace::ctf_metadata(other));
+  expect_problem("is damaged or of another trace");
+  fs::remove(file);
+  expect_problem("No such file");
+}
+
+TEST(TraceSession, ReadsProcessesWithoutTheSessionsDescription) {
+  TemporaryDirectory directory;
+  write_process(directory.path(), synthetic_description({"f"}));
+  fs::remove(directory.path() / ".calltap/session.json");
+  const trace::Session session = trace::open_session(directory.path());
+  EXPECT_EQ(session.processes.size(), 1U);
+  ASSERT_EQ(session.problems.size(), 1U);
+  EXPECT_NE(session.problems[0].find("session.json"), std::string::npos) << session.problems[0];
+}
+
 TEST(TraceDescription, MayBeWrittenAgain) {
   TemporaryDirectory directory;
   ProcessDescription p = synthetic_description({"main"});
@@ -139,9 +177,11 @@ TEST(TraceSession, RefusesOtherVersions) {
   const fs::path file = directory.path() / ".calltap/session.json";
   const std::string ours = "\"version\":" + std::to_string(event::kTraceVersion);
   replace_in(file, ours, "\"version\":0");
-  expect_error(directory.path(), TraceError::Kind::kOlderVersion, "older");
+  expect_error(directory.path(), TraceError::Kind::kOlderVersion, "older than this calltap's");
+  expect_error(directory.path(), TraceError::Kind::kOlderVersion, "read it with calltap 0.1.0");
   replace_in(file, "\"version\":0", "\"version\":99");
-  expect_error(directory.path(), TraceError::Kind::kNewerVersion, "newer");
+  expect_error(directory.path(), TraceError::Kind::kNewerVersion, "newer than this calltap's");
+  expect_error(directory.path(), TraceError::Kind::kNewerVersion, "read it with calltap 0.1.0");
   replace_in(process / ".calltap/process.json", ours, "\"version\":0");
   expect_error(process, TraceError::Kind::kOlderVersion, "older");
 }
