@@ -116,6 +116,9 @@ int record(const RecordOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   const int status = session.run(child);
+  description.closed = true;
+  // What cannot be written any more was reported; the recording then stays as one that was never closed.
+  static_cast<void>(trace::write_session(directory, description));
   report_end(session, options);
   constexpr int kSignalled = 128;
   if (session.left_target_running()) return kSignalled + SIGINT;

@@ -45,7 +45,7 @@ int run_reading(const std::string& directory,
     if (out.error() != 0)
       return fail(fmt::format("cannot write the output: {}", std::strerror(out.error())).c_str());
     // What could be read has been shown; a script must not take it for all there was.
-    if (reading.damage.any() || !session.problems.empty()) return 1;
+    if (reading.damage.any() || !session.problems.empty() || !session.closed()) return 1;
   } catch (const trace::TraceError& error) {
     return fail(error.what());
   }

@@ -118,6 +118,7 @@ void print_info_json(Output& out, const trace::Session& session, const Info& inf
     json["tool_version"] = session.description->tool_version;
     json["version"] = session.description->version;
   }
+  json["closed"] = session.closed();
   json["events"] = info.reading.events;
   json["discarded_events"] = discarded_events(session, info.reading);
   json["damage"] = damage_json(info.reading.damage);

@@ -128,6 +128,8 @@ void print_info_text(Output& out, const trace::Session& session, const Info& inf
   }
   const Reading& reading = info.reading;
   out.print("events         {} in {} packets, {}\n", reading.events, reading.packets, size_text(bytes));
+  out.print("closed         {}\n",
+            session.closed() ? "yes" : "no: what came after the last events is missing and not counted");
   out.print("discarded      {}\n", discarded_events(session, reading));
   out.print("damage         {}\n", reading.damage.any() ? "found, see the threads" : "none");
   for (const ProcessInfo& process : info.processes) print_process(out, process);

@@ -68,6 +68,12 @@ std::vector<std::string> notices(const trace::Session& session, const Reading& r
                                 damage_text(reading.damage), reading.damaged_streams.front(),
                                 others == 0 ? "" : fmt::format(" and {} more", others)));
   }
+  if (!session.closed()) {
+    lines.emplace_back(
+        "the recording was never closed: calltap is still at it, or was killed. What came after the last "
+        "events "
+        "in it is missing, and is not counted");
+  }
   if (const std::uint64_t discarded = discarded_events(session, reading); discarded != 0) {
     lines.push_back(fmt::format("{} events were discarded while recording{}: times and counts lack them",
                                 discarded, discarded_text(discarded_by_reason(session))));

@@ -26,8 +26,8 @@ struct Reading {
 std::uint64_t discarded_events(const trace::Session& session, const Reading& reading);
 trace::DiscardCounts discarded_by_reason(const trace::Session& session);
 
-/// A line for each thing that a user should know about the result: problems, damage, discarded events. Empty
-/// when the recording is whole.
+/// A line for each thing that a user should know about the result: problems, damage, a recording that was
+/// never closed, discarded events. Empty when the recording is whole.
 std::vector<std::string> notices(const trace::Session& session, const Reading& reading);
 
 }  // namespace calltap::export_

@@ -81,7 +81,8 @@ void print_report_text(Output& out, const Report& report) {
 void print_report_json(Output& out, const trace::Session& session, const Report& report) {
   Json json = {{"events", report.reading.events},
                {"discarded_events", discarded_events(session, report.reading)},
-               {"damaged", report.reading.damage.any()}};
+               {"damaged", report.reading.damage.any()},
+               {"closed", session.closed()}};
   if (per_thread(report)) {
     Json threads = Json::array();
     for (const ReportTable& table : report.tables) {

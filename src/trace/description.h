@@ -38,6 +38,9 @@ struct SessionDescription {
   std::vector<std::string> command;  // the program and its arguments
   std::vector<std::string> options;  // calltap's own arguments
   std::uint64_t start_realtime_ns = 0;
+  /// Written as false at the start and as true at the end. While it is false the recording is being made, or
+  /// its tool was killed: then nobody has counted what came after the last packet that was written.
+  bool closed = false;
 };
 
 struct HostDescription {

@@ -174,6 +174,7 @@ SessionDescription read_session(const std::filesystem::path& session) {
     json.at("command").get_to(d.command);
     json.at("options").get_to(d.options);
     json.at("start_realtime_ns").get_to(d.start_realtime_ns);
+    json.at("closed").get_to(d.closed);
     return d;
   });
 }

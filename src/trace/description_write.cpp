@@ -118,9 +118,13 @@ std::string_view name(buffer::OnFull mode) {
 
 std::error_code write_session(const std::filesystem::path& session, const SessionDescription& d) {
   if (const std::error_code error = make_directory(session / kPrivateDirectory)) return error;
-  const Json json = {{"format", kFormatName},          {"version", event::kTraceVersion},
-                     {"tool_version", d.tool_version}, {"command", d.command},
-                     {"options", d.options},           {"start_realtime_ns", d.start_realtime_ns}};
+  const Json json = {{"format", kFormatName},
+                     {"version", event::kTraceVersion},
+                     {"tool_version", d.tool_version},
+                     {"command", d.command},
+                     {"options", d.options},
+                     {"start_realtime_ns", d.start_realtime_ns},
+                     {"closed", d.closed}};
   return replace_file(session / kSessionFile, text_of(json));
 }
 

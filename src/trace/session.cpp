@@ -134,6 +134,13 @@ void open_processes(Session& session) {
 
 }  // namespace
 
+bool Session::closed() const {
+  return (!description || description->closed) &&
+         std::none_of(processes.begin(), processes.end(), [](const ProcessTrace& process) {
+           return process.description.end.kind == EndKind::kRunning;
+         });
+}
+
 Session open_session(const fs::path& directory) {
   Session session;
   session.directory = directory;

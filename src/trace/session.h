@@ -37,6 +37,9 @@ struct Session {
   std::optional<SessionDescription> description;  // absent for a lone process directory
   std::vector<ProcessTrace> processes;            // by start time
   std::vector<std::string> problems;              // what could not be read, a sentence each
+
+  /// The recording was ended by the tool that made it: what is missing in it was counted.
+  [[nodiscard]] bool closed() const;
 };
 
 /// `directory` is what `record` wrote, or one of its process directories. Throws TraceError when nothing in

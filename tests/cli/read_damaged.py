@@ -2,6 +2,8 @@
 import json
 import os
 import shutil
+import signal
+import time
 
 from session import expect, expect_refused
 
@@ -94,6 +96,43 @@ def test_other_versions_are_refused_with_what_to_do(session):
                 expect_refused(process, f"trace format {version}", word, "read it with calltap 7.8.9")
                 expect(process.stdout == "", f"{command} shows {process.stdout!r}")
             file.write_text(kept)
+
+
+def record_until_the_tool_is_killed(session):
+    tool = session.start([], "calls_many", "100000", "forever")
+    try:
+        expect(tool.stdout.readline() == "ready\n", "the program did not start")
+        while not any(stream.stat().st_size for stream in session.directory.glob("*/thread-*")):
+            time.sleep(0.01)
+        tool.kill()
+        tool.wait()
+    finally:
+        os.killpg(tool.pid, signal.SIGKILL)
+        tool.communicate()
+
+
+def test_killed_tool_leaves_a_recording_that_says_it_was_never_closed(session):
+    record_until_the_tool_is_killed(session)
+    expect_partly_shown(session, "never closed", "missing", "not counted")
+    text = read(session, "info").stdout
+    expect("closed         no" in text and "not counted" in text, text)
+    for command in ("info", "report"):
+        expect(json.loads(read(session, command, "--format", "json").stdout)["closed"] is False, command)
+
+
+def test_closed_recording_says_so(session):
+    record(session)
+    expect("closed         yes" in read(session, "info").stdout, "info")
+    for command in ("info", "report"):
+        expect(json.loads(read(session, command, "--format", "json").stdout)["closed"] is True, command)
+
+
+def test_one_process_that_is_not_closed(session):
+    file = record(session) / ".calltap" / "process.json"
+    description = json.loads(file.read_text())
+    description["end"] = {"kind": "running", "value": 0}
+    file.write_text(json.dumps(description))
+    expect_partly_shown(session, "never closed")
 
 
 def test_copy_elsewhere_is_whole(session):

@@ -65,6 +65,22 @@ TEST(TraceDescription, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.modules[0].build_id, p.modules[0].build_id);
 }
 
+TEST(TraceSession, ARecordingIsOpenUntilItsToolHasClosedIt) {
+  TemporaryDirectory directory;
+  ProcessDescription p = synthetic_description({"f"});
+  const fs::path process = write_process(directory.path(), p);
+  EXPECT_TRUE(trace::open_session(directory.path()).closed());
+  EXPECT_TRUE(trace::open_session(process).closed()) << "a process directory alone";
+  trace::SessionDescription open;
+  ASSERT_FALSE(trace::write_session(directory.path(), open));
+  EXPECT_FALSE(trace::open_session(directory.path()).closed()) << "as it is from the start";
+  open.closed = true;
+  ASSERT_FALSE(trace::write_session(directory.path(), open));
+  p.end = {trace::EndKind::kRunning, 0};
+  ASSERT_FALSE(trace::write_description(process, p));
+  EXPECT_FALSE(trace::open_session(directory.path()).closed()) << "its last description was not written";
+}
+
 TEST(TraceSession, NoticesMetadataThatOthersCannotRead) {
   TemporaryDirectory directory;
   const fs::path process = write_process(directory.path(), synthetic_description({"f"}));

@@ -156,6 +156,7 @@ std::filesystem::path write_process(const std::filesystem::path& session,
   description.tool_version = process.tool_version;
   description.command = process.command_line;
   description.start_realtime_ns = process.start_realtime_ns;
+  description.closed = true;
   require(trace::write_session(session, description));
   std::filesystem::path directory;
   require(trace::create_process_directory(session, process.name, process.pid, directory));
