@@ -115,15 +115,21 @@ base::Result<base::Array<Recorded>> read_recorded(const ElfFile& file, const Mac
     if (auto applied = apply_relocations(file, rules, tables); !applied) return applied.error();
   }
   base::Array<Recorded> recorded = tables.take();
-  Recorded* last = std::remove_if(recorded.begin(), recorded.end(),
-                                  [](const Recorded& r) { return r.address == base::LinkAddress(0); });
-  while (recorded.end() != last) recorded.pop_back();
+  const auto drop_from = [&recorded](const Recorded* first) {
+    while (recorded.end() != first) recorded.pop_back();
+  };
+  drop_from(std::remove_if(recorded.begin(), recorded.end(),
+                           [](const Recorded& r) { return r.address == base::LinkAddress(0); }));
   const auto by_address = [](const Recorded& a, const Recorded& b) {
     return a.address != b.address ? a.address < b.address : a.source < b.source;
   };
   if (!std::is_sorted(recorded.begin(), recorded.end(), by_address)) {
     std::sort(recorded.begin(), recorded.end(), by_address);
   }
+  const auto same = [](const Recorded& a, const Recorded& b) {
+    return a.address == b.address && a.source == b.source;
+  };
+  drop_from(std::unique(recorded.begin(), recorded.end(), same));
   return recorded;
 }
 

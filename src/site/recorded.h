@@ -15,8 +15,9 @@ struct Recorded {
   SiteSource source = SiteSource::kPatchableFunctionEntries;
 };
 
-/// Every address in the sections __patchable_function_entries and __mcount_loc, ascending. Zeros are left
-/// out: they belonged to functions that the linker dropped. Errors: kElfMalformed, kOutOfMemory.
+/// Every address in the sections __patchable_function_entries and __mcount_loc, ascending, each once. What
+/// belonged to functions that the linker dropped is left out: zeros, and repeated addresses, where it put
+/// another copy of the function, or an identical function, in the place. Errors: kElfMalformed, kOutOfMemory.
 base::Result<base::Array<Recorded>> read_recorded(const ElfFile& file, const MachineRules& rules);
 
 }  // namespace calltap::site

@@ -152,6 +152,49 @@ TEST_P(Builds, SectionsThatTheLinkerDrops) {
   }
 }
 
+// What is left of the entries of copies that the linker dropped: zeros, or the address of the copy it kept.
+TEST_P(Builds, EntriesOfDroppedCopiesOfAFunction) {
+  const std::string first = directory_.path("first.cpp"), second = directory_.path("second.cpp");
+  const std::string shared = "__attribute__((noinline)) inline int demo_shared(int x) { return x + 1; }\n";
+  std::ofstream(first)
+      << shared << "extern \"C\" int demo_first(int x) { return demo_shared(x) * 2; }\n"
+      << "#ifdef DEMO_MAIN\nint main(int argc, char**) { return demo_first(argc); }\n#endif\n";
+  std::ofstream(second) << "extern \"C\" int demo_alone(int x) { return x * 3; }\n"
+                        << shared << "extern \"C\" int demo_second(int x) { return demo_shared(x) * 2; }\n";
+  const std::string path = directory_.path("program");
+  for (const char* linker : kLinkers) {
+    SCOPED_TRACE(linker);
+    // GCC's entries are not in the group, so the links fail.
+    run(compiler_ + " " + std::get<1>(GetParam()).flags +
+        " -fpatchable-function-entry=18,16 -O0 -g -Wl,--noinhibit-exec -fuse-ld=" + linker + " -o " + path +
+        " " + first + " " + second);
+    const Discovered program = discover_in(path);
+    expect_entries(path, program.sites);
+    for (const Site& site : program.sites) EXPECT_EQ(site.problem, SiteProblem::kNone) << text(site.problem);
+  }
+}
+
+TEST_P(Builds, FunctionsThatTheLinkerFoundIdentical) {
+  const std::string source = directory_.path("source.cpp");
+  std::ofstream(source)
+      << "extern \"C\" int demo_one(int x) { return x * 3; }\n"
+      << "extern \"C\" int demo_other(int x) { return x * 3; }\n"
+      << "#ifdef DEMO_MAIN\nint main(int argc, char**) { return demo_one(argc); }\n#endif\n";
+  for (const char* linker : {"gold", "lld"}) {
+    SCOPED_TRACE(linker);
+    const std::string path = directory_.path("program");
+    run(compiler_ + " " + std::get<1>(GetParam()).flags +
+        " -fpatchable-function-entry=18,16 -O1 "
+        "-ffunction-sections -Wl,--icf=all -fuse-ld=" +
+        linker + " -o " + path + " " + source);
+    const Discovered program = discover_in(path);
+    for (const Site& site : program.sites) EXPECT_EQ(site.problem, SiteProblem::kNone) << text(site.problem);
+    const auto functions = demo_functions(path);
+    EXPECT_EQ(entries_of(program.sites).count(functions.at("demo_one")), 1u);
+    EXPECT_EQ(entries_of(program.sites).count(functions.at("demo_other")), 1u);
+  }
+}
+
 TEST_P(Builds, WithoutUnwindTablesAndSymbolsPadsAreNotGuessed) {
   const std::string path = build(
       "-fpatchable-function-entry=18,16 -O2 -fcf-protection=none -fno-exceptions "
