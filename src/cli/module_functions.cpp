@@ -60,4 +60,26 @@ std::shared_ptr<const trace::ModuleFunctions> ModuleFunctionCache::find(std::int
   return known;
 }
 
+std::string describe_missed_names(const trace::ModuleFunctions& module, const filter::Filter& filter,
+                                  std::uint32_t selected) {
+  if (filter.empty()) return {};
+  const std::string name = base_name(module.module.path);
+  std::uint32_t by_symbol = 0;
+  std::uint32_t by_name = 0;
+  const std::string* example = nullptr;
+  for (const trace::FunctionDescription& f : module.functions) {
+    const bool symbol_matches = filter.selects({name, f.symbol, f.symbol});
+    const bool name_matches = filter.selects({name, f.symbol, f.name});
+    by_symbol += symbol_matches ? 1 : 0;
+    by_name += name_matches ? 1 : 0;
+    if (symbol_matches != name_matches) example = &f.symbol;
+  }
+  if (selected != by_symbol || by_symbol == by_name) return {};
+  return fmt::format(
+      "{}: of its functions {} are recorded, not {}: the program had no C++ library when it started, so "
+      "patterns are "
+      "compared with symbols only, such as {}",
+      name, by_symbol, by_name, *example);
+}
+
 }  // namespace calltap::cli

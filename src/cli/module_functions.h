@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "filter/filter.h"
 #include "trace/process_recording.h"
 
 namespace calltap::cli {
@@ -22,5 +23,13 @@ class ModuleFunctionCache {
  private:
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const trace::ModuleFunctions>> known_;
 };
+
+/// What to tell the user when the runtime selected only `selected` functions of a module because it could not
+/// compare demangled names; empty when that makes no difference.
+///
+/// The runtime has the demangler that the program had when it started, and a C program has none. One that
+/// comes with a module cannot be called before the module's functions are hooked: it is not relocated then.
+std::string describe_missed_names(const trace::ModuleFunctions& module, const filter::Filter& filter,
+                                  std::uint32_t selected);
 
 }  // namespace calltap::cli

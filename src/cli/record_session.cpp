@@ -24,6 +24,7 @@
 #include "buffer/session_protocol.h"
 #include "cli/commands.h"
 #include "cli/module_sources.h"
+#include "cli/row_filter.h"
 
 namespace calltap::cli {
 namespace {
@@ -107,7 +108,9 @@ Descriptor::~Descriptor() {
 }
 
 RecordSession::RecordSession(const RecordOptions& options, std::filesystem::path directory)
-    : options_(options), directory_(std::move(directory)) {
+    : options_(options),
+      directory_(std::move(directory)),
+      filter_(make_filter(options.functions, options.excluded)) {
   totals_.max_bytes = options.max_bytes;
   std::random_device random;
   name_ = fmt::format("calltap-{}-{:08x}{:08x}", ::getpid(), random(), random());
@@ -318,8 +321,10 @@ void RecordSession::add_module(Client& client, const std::uint8_t* message, std:
   place.site_count = m.site_count;
   place.patched_count = m.patched_count;
   place.unpatchable_count = m.refused_count;
-  client.recording->add_module(functions_.find(client.pid, place.path, place.build_id, place.site_count),
-                               place);
+  auto functions = functions_.find(client.pid, place.path, place.build_id, place.site_count);
+  const std::string missed = describe_missed_names(*functions, filter_, m.patched_count + m.refused_count);
+  if (!missed.empty() && warned_of_names_.insert(place.path).second) fail(missed.c_str());
+  client.recording->add_module(std::move(functions), place);
 }
 
 void RecordSession::end_process(std::list<Process>::iterator process, trace::ProcessEnd end) {

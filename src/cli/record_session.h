@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <list>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "buffer/session_protocol.h"
 #include "cli/module_functions.h"
 #include "cli/record_options.h"
+#include "filter/filter.h"
 #include "trace/process_recording.h"
 #include "trace/tick_source.h"
 
@@ -89,6 +91,8 @@ class RecordSession {
   trace::TickSource clock_;
   trace::RecordingTotals totals_;
   ModuleFunctionCache functions_;
+  filter::Filter filter_;                  // of the options, which outlive it
+  std::set<std::string> warned_of_names_;  // modules
   Descriptor listener_;
   Descriptor signals_;
   std::list<Client> clients_;

@@ -242,3 +242,17 @@ def test_no_process_is_left_behind(session):
                     expect(str(session.folder).encode() not in file.read(), f"process {entry} is still there")
             except (FileNotFoundError, ProcessLookupError):
                 pass
+
+
+def test_patterns_of_a_cpp_module_in_a_c_program(session):
+    """Its demangler comes too late for it: that a pattern has no effect is said, and symbols work."""
+    process = session.record(["-F", "main", "-F", "*::module_thrower*"], "c_program_cpp_module")
+    expect(process.returncode == 0, process.stderr)
+    for word in ("libmodule_throwing.so", "no C++ library", "symbols only", "module_throwerEi"):
+        expect(word in process.stderr, process.stderr)
+    process = session.record(["-F", "main", "-F", "*module_throwerEi"], "c_program_cpp_module")
+    expect(process.returncode == 0 and process.stderr == "", process.stderr)
+    expect(sum(session.reported().values()) == 11, f"{session.reported()}")
+    process = session.record(["-F", "main", "-F", "*::module_thrower*"], "dlopen_exceptions")
+    expect(process.returncode == 0 and process.stderr == "", f"a C++ program: {process.stderr}")
+    expect(sum(session.reported().values()) == 1001, f"a C++ program: {session.reported()}")
