@@ -16,6 +16,9 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kMostPages = 16;  // in one write
+
+constexpr std::uint64_t page_of(std::uint64_t address) { return address & ~(kPage - 1); }
 
 /// Does a write through /proc/self/mem reach pages that are not writable here? Kernels can be told to refuse
 /// it.
@@ -50,7 +53,7 @@ Result<void> TextWriter::write(std::uint64_t address, std::span<const std::uint8
     if (n == static_cast<long>(bytes.size())) return {};
     return Error(ErrorCode::kTextUnwritable, n < 0 ? static_cast<int>(-n) : 0, address);
   }
-  const std::uint64_t page = address & ~(kPage - 1);
+  const std::uint64_t page = page_of(address);
   const long size = static_cast<long>((address + bytes.size() + kPage - 1 - page) & ~(kPage - 1));
   const long result =
       native::system_call(SYS_mprotect, static_cast<long>(page), size, PROT_READ | PROT_WRITE | PROT_EXEC);
@@ -71,16 +74,20 @@ Result<void> TextWriter::apply(std::span<const ByteChange> sorted) {
       return Error::mismatch(change.address, std::span(&change.expected, 1), std::span(&found, 1));
     }
   }
-  std::uint8_t image[kPage];
+  base::Array<std::uint8_t> image;  // not on the stack, which may be a small one of the program's
+  if (!image.resize(kMostPages * kPage)) return ErrorCode::kOutOfMemory;
   for (std::size_t first = 0; first < sorted.size();) {
     const std::uint64_t begin = sorted[first].address;
-    const std::uint64_t page_end = (begin & ~(kPage - 1)) + kPage;
+    const std::uint64_t most_end = page_of(begin) + kMostPages * kPage;
     std::size_t last = first;
-    while (last + 1 < sorted.size() && sorted[last + 1].address < page_end) ++last;
+    while (last + 1 < sorted.size() && sorted[last + 1].address < most_end &&
+           page_of(sorted[last + 1].address) <= page_of(sorted[last].address) + kPage) {
+      ++last;
+    }
     const std::size_t size = sorted[last].address + 1 - begin;
-    std::memcpy(image, reinterpret_cast<const void*>(begin), size);
+    std::memcpy(image.data(), reinterpret_cast<const void*>(begin), size);
     for (std::size_t i = first; i <= last; ++i) image[sorted[i].address - begin] = sorted[i].wanted;
-    if (auto written = write(begin, std::span(image, size)); !written) return written.error();
+    if (auto written = write(begin, std::span(image.data(), size)); !written) return written.error();
     first = last + 1;
   }
   return {};

@@ -33,10 +33,10 @@ class TextWriter {
 
   [[nodiscard]] WriteWay way() const { return fd_ >= 0 ? WriteWay::kProcMem : WriteWay::kProtect; }
 
-  /// Makes all changes, in ascending order of address, a page at a time. Bytes that are not listed keep their
-  /// value: they are rewritten with what they were, which no core can see. Nothing is written unless every
-  /// byte is as expected. Errors: kTextMismatch (address, expected and found byte), kTextUnwritable (address;
-  /// what came before it in the list has been written).
+  /// Makes all changes, in ascending order of address, up to 16 adjacent pages at a time. Bytes that are not
+  /// listed keep their value: they are rewritten with what they were, which no core can see. Nothing is
+  /// written unless every byte is as expected. Errors: kTextMismatch (address, expected and found byte),
+  /// kTextUnwritable (address; what came before it in the list has been written), kOutOfMemory.
   base::Result<void> apply(std::span<const ByteChange> sorted);
 
  private:
