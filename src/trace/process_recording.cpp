@@ -63,6 +63,7 @@ void ProcessRecording::inherit_modules(std::vector<LoadedModule> modules) {
 void ProcessRecording::finish(ProcessEnd end) {
   end_ = end;
   finishing_.store(true);
+  memory_.end_wait();
   thread_.join();
 }
 
@@ -77,7 +78,7 @@ void ProcessRecording::run() {
       std::swap(changed, modules_changed_);
     }
     if (changed) write_description_now();
-    memory_.wait(kPollNs);
+    memory_.wait(kPollNs, finishing_);
   }
   description_.end = end_;
   drain();

@@ -213,15 +213,21 @@ std::uint64_t SharedMemory::overwritten() const {
   return pool_.control().overwritten.load(std::memory_order_relaxed);
 }
 
-void SharedMemory::wait(std::uint64_t timeout_ns) {
+void SharedMemory::wait(std::uint64_t timeout_ns, const std::atomic<bool>& unless) {
   buffer::Control& c = pool_.control();
   auto* queue = reinterpret_cast<std::atomic<std::uint32_t>*>(memory_ + buffer::kQueueOffset);
   const std::uint32_t seen = c.full_sequence.load(std::memory_order_seq_cst);
   c.tool_sleeps.store(1, std::memory_order_seq_cst);
-  if (queue[ticket_ % packet_count_].load(std::memory_order_seq_cst) == 0) {
+  if (queue[ticket_ % packet_count_].load(std::memory_order_seq_cst) == 0 && !unless.load()) {
     isa::futex_wait(&c.full_sequence, seen, timeout_ns, true);
   }
   c.tool_sleeps.store(0, std::memory_order_relaxed);
+}
+
+void SharedMemory::end_wait() {
+  buffer::Control& c = pool_.control();
+  c.full_sequence.fetch_add(1, std::memory_order_seq_cst);
+  isa::futex_wake(&c.full_sequence, 1, true);
 }
 
 void SharedMemory::tie_life_to_thread() {

@@ -82,8 +82,11 @@ class SharedMemory {
   /// Flight mode: events that were overwritten by other threads than their own.
   [[nodiscard]] std::uint64_t overwritten() const;
 
-  /// Sleeps until the target queues a packet, at most this long.
-  void wait(std::uint64_t timeout_ns);
+  /// Sleeps until the target queues a packet, or end_wait() is called, at most this long; not at all when
+  /// `unless` is set.
+  void wait(std::uint64_t timeout_ns, const std::atomic<bool>& unless);
+  /// From another thread: what wait() looks at has been set.
+  void end_wait();
   /// For the target the tool lives until the calling thread, its consumer, ends: the kernel tells it, also of
   /// SIGKILL, and whether or not anybody waits for the tool. Once, by a thread that this object outlives.
   void tie_life_to_thread();
