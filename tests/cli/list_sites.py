@@ -125,7 +125,8 @@ def test_refusals(session):
     expect_refused(run_list(session, session.folder), str(session.folder))
     expect_refused(run_list(session, 999999999), "999999999")
     without = session.targets / "../without_flags/without_sites"
-    expect_refused(run_list(session, without), "-fpatchable-function-entry=18,16", "CalltapInstrument.cmake")
+    expect_refused(run_list(session, without), "-fpatchable-function-entry=18,16", "CalltapInstrument.cmake",
+                   "--gc-sections")
 
 
 def test_filter_that_matches_nothing(session):
