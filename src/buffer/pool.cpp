@@ -105,6 +105,18 @@ Pool::OldPacket Pool::claim_oldest(std::uint32_t slot) const {
   }
 }
 
+void Pool::set_aside(std::uint32_t slot) const {
+  thread(slot).packets_released.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Pool::give_back(std::uint32_t index) const {
+  Control& c = control();
+  descriptor(index).state.store(static_cast<std::uint32_t>(PacketState::kFree), std::memory_order_relaxed);
+  c.free_bits[index / 64].fetch_or(std::uint64_t{1} << (index % 64), std::memory_order_release);
+  c.free_sequence.fetch_add(1, std::memory_order_seq_cst);
+  if (c.waiters.load(std::memory_order_seq_cst) != 0) isa::futex_wake(&c.free_sequence, 1 << 30, true);
+}
+
 void Pool::keep_packet(std::uint32_t index) const {
   PacketDescriptor& d = descriptor(index);
   d.kept_order.store(control().queue_tail.fetch_add(1, std::memory_order_relaxed), std::memory_order_relaxed);

@@ -44,6 +44,10 @@ class Pool {
   /// still in it. A thread that has as many packets as it may gets the oldest of its own, any other the
   /// oldest of all, also of threads that have ended. kNone: no packet is full. Reads all descriptors.
   [[nodiscard]] OldPacket claim_oldest(std::uint32_t slot) const;
+  /// The packet, in state kWriting, no longer counts as one of the thread's share.
+  void set_aside(std::uint32_t slot) const;
+  /// Makes a packet that was set aside free. Wakes those that wait for one (a system call then).
+  void give_back(std::uint32_t index) const;
   /// Hands a packet to the tool and wakes it if it sleeps (a system call then).
   void queue_packet(std::uint32_t index) const;
   /// Flight mode: the packet is full, and kept until it is the oldest.

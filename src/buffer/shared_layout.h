@@ -12,6 +12,7 @@
 //
 // Life of a packet:   free --writer claims--> writing --writer queues--> full --tool wrote it--> free
 //   in flight mode:   free --writer claims--> writing --writer keeps--> full --any writer claims--> writing
+//   set aside:        writing --the writer needed none of it in the end--> free
 // Only the writer moves a packet out of `free` and `writing`, only the tool out of `full`. In flight mode the
 // queue is not used, and the tool takes packets only once the target is gone.
 //
@@ -40,7 +41,7 @@ struct PacketDescriptor {
   std::atomic<std::uint32_t> state;
   std::atomic<std::uint32_t> thread_slot;  // valid while not free
   std::atomic<std::uint32_t> incarnation;  // of the thread slot
-  std::uint32_t content_bytes;             // valid while full
+  std::uint32_t content_bytes;             // valid while full; set aside: index + 1 of the next one
   std::atomic<std::uint32_t> kept_order;  // flight mode, while full: the oldest has the smallest, modulo 2^32
 };
 static_assert(sizeof(PacketDescriptor) == 20);
@@ -69,7 +70,7 @@ struct alignas(64) Control {
   std::uint8_t uuid[16];
   std::uint64_t packets_offset;
 
-  // Written by the tool.
+  // Written by the tool; the first also by a writer that gives a packet back.
   alignas(64) std::atomic<std::uint32_t> free_sequence;  // futex: bumped when packets were freed
   std::atomic<std::uint32_t>
       stopped;  // discard reason + 1 once recording has ended (size limit, write error)

@@ -86,6 +86,55 @@ void open_packet(Pool pool, Writer& w, std::uint32_t index, std::uint64_t now) {
   w.cursor = reinterpret_cast<std::uint64_t*>(&h + 1);
 }
 
+std::uint32_t claim_packet(Pool pool, Writer& w, DiscardReason& reason);
+
+bool is_written_in(Pool pool, std::uint32_t index) {
+  return trampoline::is_writing_in(ct_thread, pool.packet(index), event::kPacketBytes);
+}
+
+/// An interrupted call of this thread may still try a place in the packet, with the time of long ago. So
+/// nobody gets the memory until it no longer can, and until then every place in it is taken.
+void set_aside(Pool pool, Writer& w, std::uint32_t index) {
+  __builtin_memset(pool.packet(index), 0xff, event::kPacketBytes);
+  pool.descriptor(index).content_bytes = w.aside;
+  w.aside = index + 1;
+  pool.set_aside(w.slot);
+}
+
+void give_back_aside(Pool pool, Writer& w) {
+  for (std::uint32_t* link = &w.aside; *link != 0;) {
+    const std::uint32_t index = *link - 1;
+    if (is_written_in(pool, index)) {
+      link = &pool.descriptor(index).content_bytes;
+      continue;
+    }
+    *link = pool.descriptor(index).content_bytes;
+    pool.give_back(index);
+  }
+}
+
+/// Moves a full packet's events to another one and sets it aside. Returns the other one, or kNone: there was
+/// none, and the events are counted.
+std::uint32_t move_packet(Pool pool, Writer& w, std::uint32_t index) {
+  DiscardReason reason;
+  const std::uint32_t other = claim_packet(pool, w, reason);
+  const std::uint32_t content = pool.descriptor(index).content_bytes;
+  if (other == Pool::kNone) {
+    count_discarded(pool.thread(w.slot), reason, count_events(pool.packet(index), content));
+  } else {
+    // At no time are there two packets that the tool would take.
+    event::PacketHeader header = pool.header(index);
+    header.magic = 0;
+    __builtin_memcpy(pool.packet(other), &header, sizeof header);
+    __builtin_memcpy(pool.packet(other) + sizeof header, pool.packet(index) + sizeof header,
+                     event::kPacketBytes - sizeof header);
+    pool.descriptor(other).content_bytes = content;
+  }
+  set_aside(pool, w, index);
+  if (other != Pool::kNone) pool.header(other).magic = event::kCtfMagic;
+  return other;
+}
+
 /// Completes the header. The cursor then points at the sentinel, where every claim fails.
 void close_packet(Pool pool, Writer& w) {
   skip_taken_slots(w);
@@ -102,10 +151,13 @@ void close_packet(Pool pool, Writer& w) {
   pool.descriptor(w.packet).content_bytes = content;
   w.cursor = w.sentinel;
   w.has_packet = 0;
+  give_back_aside(pool, w);
+  const std::uint32_t full = is_written_in(pool, w.packet) ? move_packet(pool, w, w.packet) : w.packet;
+  if (full == Pool::kNone) return;
   if (pool.control().on_full == OnFull::kFlight) {
-    pool.keep_packet(w.packet);
+    pool.keep_packet(full);
   } else {
-    pool.queue_packet(w.packet);
+    pool.queue_packet(full);
   }
 }
 
@@ -142,28 +194,36 @@ std::uint32_t wait_for_packet(Pool pool, Writer& w) {
   }
 }
 
-/// Gives the writer a new packet, or leaves it without one and counts the event.
-bool next_packet(Pool pool, Writer& w) {
+/// A packet for the writer, or kNone and the reason.
+std::uint32_t claim_packet(Pool pool, Writer& w, DiscardReason& reason) {
   buffer::Control& c = pool.control();
-  ThreadSlot& slot = pool.thread(w.slot);
   const std::uint32_t stopped = c.stopped.load(std::memory_order_relaxed);
-  std::uint32_t index = Pool::kNone;
-  auto reason = DiscardReason::kBufferFull;
   if (stopped != 0) {
     reason = static_cast<DiscardReason>(stopped - 1);
-  } else if (c.on_full == OnFull::kFlight) {
-    index = next_flight_packet(pool, w);
-  } else {
-    const std::uint32_t seen = c.free_sequence.load(std::memory_order_seq_cst);
-    index = pool.claim_packet(w.slot);
-    if (index == Pool::kNone && c.on_full == OnFull::kWait) {
-      index = wait_for_packet(pool, w);
-      if (index == Pool::kNone) reason = static_cast<DiscardReason>(c.stopped.load() - 1);
-    }
-    w.free_seen = seen;
+    return Pool::kNone;
+  }
+  reason = DiscardReason::kBufferFull;
+  if (c.on_full == OnFull::kFlight) return next_flight_packet(pool, w);
+  const std::uint32_t seen = c.free_sequence.load(std::memory_order_seq_cst);
+  std::uint32_t index = pool.claim_packet(w.slot);
+  if (index == Pool::kNone && c.on_full == OnFull::kWait) {
+    index = wait_for_packet(pool, w);
+    if (index == Pool::kNone) reason = static_cast<DiscardReason>(c.stopped.load() - 1);
+  }
+  w.free_seen = seen;
+  return index;
+}
+
+/// Gives the writer a new packet, or leaves it without one and counts the event.
+bool next_packet(Pool pool, Writer& w) {
+  DiscardReason reason;
+  std::uint32_t index = claim_packet(pool, w, reason);
+  // In a forked child the buffers may be where the parent's were when the call was interrupted.
+  for (; index != Pool::kNone && is_written_in(pool, index); index = claim_packet(pool, w, reason)) {
+    set_aside(pool, w, index);
   }
   if (index == Pool::kNone) {
-    count_discarded(slot, reason);
+    count_discarded(pool.thread(w.slot), reason);
     return false;
   }
   open_packet(pool, w, index, isa::native::read_clock());
@@ -279,6 +339,7 @@ void end_thread(ThreadState& thread) {
   if (p.mode.load(std::memory_order_acquire) != Mode::kOn) return;
   if (w < writers || w >= writers + buffer::kMaxThreads || w->cursor == nullptr) return;
   if (w->has_packet != 0) close_packet(p.pool, *w);
+  give_back_aside(p.pool, *w);
   static Writer ended = {};
   thread.writer = &ended;  // a call after this one starts a new stream
   p.pool.thread(w->slot).ended.store(1, std::memory_order_release);
@@ -305,6 +366,7 @@ void ct_event_slow(calltap::trampoline::CallFrame* frame, std::uint64_t bits) {
     return;
   }
   const isa::SignalsBlocked blocked;
+  frame->flags &= ~trampoline::CallFrame::kWriting;  // not at the place that it has noted
   ct_event_write(bits);
   frame->event = bits;
   frame->flags = flags;

@@ -279,7 +279,7 @@ CallFrame* claim(ThreadState& thread) {
 
 void put_free(ThreadState& thread, CallFrame& frame) {
   frame.sp = CallFrame::kNoStack;
-  frame.flags = CallFrame::kEntering;
+  frame.flags = CallFrame::kFreeFlags;
   frame.event = 0;
   frame.home = thread.home;
   frame.next = thread.free;
@@ -303,6 +303,17 @@ void settle_events(ThreadState& thread) {
     if (state == EventState::kLeft) frame->flags |= CallFrame::kReported;
     if (state == EventState::kInside) frame->flags &= ~CallFrame::kEntering;
   }
+}
+
+bool is_writing_in(const ThreadState& thread, const void* begin, std::size_t bytes) {
+  constexpr int kMostNested = 1024;
+  const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(begin));
+  // Frames are never unmapped, so a stale one on the way does no harm.
+  const CallFrame* frame = thread.top;
+  for (int i = 0; i < kMostNested && frame != nullptr && frame != &bottom_frame; ++i, frame = frame->parent) {
+    if ((frame->flags & CallFrame::kWriting) != 0 && frame->slot - low < bytes) return true;
+  }
+  return false;
 }
 
 void abandon_frames(ThreadState& thread) {
@@ -428,7 +439,8 @@ void ct_stack_slow(CallFrame* frame) {
 
 void ct_exit_slow(CallFrame* frame) {
   ThreadState& thread = ct_thread;
-  if (!on_own_stack(thread, frame->sp, frame->sp)) return;
   const isa::SignalsBlocked blocked;
-  report_cut_off(thread, thread.top, frame->sp, true, frame);
+  CallFrame* newest = thread.top;
+  thread.top = frame;  // where is_writing_in() finds it while its exit is written
+  if (on_own_stack(thread, frame->sp, frame->sp)) report_cut_off(thread, newest, frame->sp, true, frame);
 }

@@ -31,6 +31,9 @@ void report_unwound(CallFrame& frame);
 /// The packet that holds the newest events is about to be given away: looks now, for the thread's newest
 /// frames, whether an event that a signal handler interrupted is in it. Signals must be blocked.
 void settle_events(ThreadState& thread);
+/// Has a call of the thread that a signal interrupted noted a place in this memory, where it will try to
+/// write its event when it goes on? Looks at the thread's 1024 newest frames. Signals must be blocked.
+bool is_writing_in(const ThreadState& thread, const void* begin, std::size_t bytes);
 /// Puts a claimed frame on the thread's free list.
 void put_free(ThreadState& thread, CallFrame& frame);
 

@@ -16,10 +16,12 @@
 #define CT_FRAME_EVENT 56
 #define CT_FRAME_BYTES 64
 
-// CallFrame::flags. A free frame has ENTERING set, so that a claimed one has it until its entry event is
-// written.
+// CallFrame::flags. A free frame has the last two set, so that a claimed one has them until its entry event
+// is written.
 #define CT_FLAG_REPORTED 1
 #define CT_FLAG_ENTERING 2
+#define CT_FLAG_WRITING 4
+#define CT_FLAGS_FREE (CT_FLAG_ENTERING | CT_FLAG_WRITING)
 
 // ThreadState: in the thread's static TLS block
 #define CT_THREAD_FREE 0

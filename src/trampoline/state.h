@@ -43,11 +43,13 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
   static constexpr std::uint64_t kNoStack = ~std::uint64_t{0};
   static constexpr std::uint32_t kReported = CT_FLAG_REPORTED;  // its exit or unwound event was written
   static constexpr std::uint32_t kEntering = CT_FLAG_ENTERING;  // its entry event may not be written yet
+  static constexpr std::uint32_t kWriting = CT_FLAG_WRITING;    // an event is about to be tried at `slot`
+  static constexpr std::uint32_t kFreeFlags = CT_FLAGS_FREE;
 
   std::uint64_t return_address = 0;
   std::uint64_t saved = 0;
   std::int32_t owner = kFree;
-  std::uint32_t flags = kEntering;
+  std::uint32_t flags = kFreeFlags;
   std::uint64_t sp =
       kNoStack;  // stack pointer once the return address is popped; kNoStack while free or half claimed
   CallFrame* parent = nullptr;  // a hint: the thread's newest frame when this one was made
@@ -82,6 +84,7 @@ struct Writer {
   std::uint32_t packet;     // index of the current packet
   std::uint32_t has_packet;
   std::uint32_t free_seen;  // the pool's free_sequence when it was last found empty
+  std::uint32_t aside;      // packets set aside: index + 1 of the first, each names the next; 0 = none
 };
 static_assert(offsetof(Writer, cursor) == CT_WRITER_CURSOR);
 static_assert(offsetof(Writer, last_time) == CT_WRITER_LAST);

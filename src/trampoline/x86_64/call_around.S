@@ -105,25 +105,36 @@
         orq     %rax, %rsi
 .endm
 
-// Writes the event rsi, made at time rdx for the call `frame`, into `slot`, the cursor of the writer rcx from before rdx, and then sets
-// the frame's flags. Clobbers rax and `slot`. Jumps to `slow` when the slot is taken (a signal handler was faster, or
-// the packet is full) or there is none.
+// `slot` = the place for the next event of the writer rcx, noted in the frame, whose WRITING flag is set. Jumps to
+// `slow` when there is none. Before the clock is read: events that a signal handler writes in between take the slot,
+// and ours is made anew.
+//
+// A packet in which an interrupted call has noted its place is not given away (recorder.cpp). A handler that came
+// before the note has perhaps done so, and has moved the cursor then.
+.macro CHOOSE_SLOT frame, slot, slow
+        movq    CT_WRITER_CURSOR(%rcx), \slot
+        testq   \slot, \slot
+        jz      \slow
+        movl    \slot\()d, CT_FRAME_SLOT(\frame)
+        cmpq    CT_WRITER_CURSOR(%rcx), \slot
+        jne     \slow
+.endm
+
+// Writes the event rsi, made at time rdx for the call `frame`, into `slot` and then sets the frame's flags. Clobbers
+// rax and `slot`. Jumps to `slow` when the slot is taken: a signal handler was faster, or the packet is full.
 //
 // The frame notes what is about to be written where, so that if a signal handler leaves by longjmp the event can be
 // looked for. Whoever is interrupted between the two exchanges has written its event; if the handler then moved the
 // cursor, the second exchange fails and changes nothing, which is right.
 .macro PUT_EVENT frame, slot, flags, slow
-        testq   \slot, \slot
-        jz      \slow
-        movl    \slot\()d, CT_FRAME_SLOT(\frame)
         movq    %rsi, CT_FRAME_EVENT(\frame)
         xorl    %eax, %eax
         cmpxchgq %rsi, (\slot)
         jnz     \slow
-        movl    $\flags, CT_FRAME_FLAGS(\frame)
         movq    \slot, %rax
         addq    $8, \slot
         cmpxchgq \slot, CT_WRITER_CURSOR(%rcx)
+        movl    $\flags, CT_FRAME_FLAGS(\frame)
         movq    %rdx, CT_WRITER_LAST(%rcx)
 .endm
 
@@ -131,7 +142,7 @@
 // its home finds it when it needs one. Clobbers rax.
 .macro FREE_FRAME frame
         movq    $-1, CT_FRAME_SP(\frame)
-        movabsq $(CT_FLAG_ENTERING << 32 | 0xffffffff), %rax
+        movabsq $(CT_FLAGS_FREE << 32 | 0xffffffff), %rax
         movq    %rax, CT_FRAME_OWNER(\frame)
         movl    %fs:CT_THREAD_HOME(%rdi), %eax
         cmpl    %eax, CT_FRAME_HOME(\frame)
@@ -196,8 +207,7 @@
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
         movq    CT_RECORD_EVENT(%r11), %rsi
-        // The slot before the clock: events that a handler writes in between take the slot, and ours is made anew.
-        movq    CT_WRITER_CURSOR(%rcx), %r11
+        CHOOSE_SLOT %rbx, %r11, .Lentry_slow_\name
         READ_CLOCK
         CHECK_GAP .Lentry_slow_\name
         movl    %edx, %eax
@@ -227,7 +237,8 @@
 .Ltop_checked_\name:
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rdi), %rcx
-        movq    CT_WRITER_CURSOR(%rcx), %r11
+        orl     $CT_FLAG_WRITING, CT_FRAME_FLAGS(%rbx)
+        CHOOSE_SLOT %rbx, %r11, .Lexit_slow_\name
         READ_CLOCK
         CHECK_GAP .Lexit_slow_\name
         MAKE_EXIT %rbx
@@ -280,13 +291,14 @@
 .Ltail_top_checked_\name:
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
-        movq    CT_WRITER_CURSOR(%rcx), %r11
+        orl     $CT_FLAG_WRITING, CT_FRAME_FLAGS(%rbx)
+        CHOOSE_SLOT %rbx, %r11, .Ltail_slow_\name
         READ_CLOCK
         CHECK_GAP .Ltail_slow_\name
         MAKE_EXIT %rbx
         PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
 .Ltail_written_\name:
-        movl    $CT_FLAG_ENTERING, CT_FRAME_FLAGS(%rbx)
+        movl    $CT_FLAGS_FREE, CT_FRAME_FLAGS(%rbx)
         movq    ct_thread@gottpoff(%rip), %rcx
         movq    POPPED(SAVED_R11)(%rsp), %r11
   .endif

@@ -89,7 +89,7 @@ extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exce
     put_free(thread, *passed);
   } else {
     passed->sp = CallFrame::kNoStack;
-    passed->flags = CallFrame::kEntering;
+    passed->flags = CallFrame::kFreeFlags;
     passed->event = 0;
     passed->owner = CallFrame::kFree;
   }
