@@ -5,10 +5,10 @@
 
 #include <numeric>
 
+#include "base/never_destroyed.h"
 #include "patch/core_sync.h"
 #include "patch/patcher.h"
 #include "recorder/process.h"
-#include "runtime/never_destroyed.h"
 #include "site/sites.h"
 #include "trampoline/frames.h"
 #include "trampoline/own_stack.h"
@@ -38,7 +38,7 @@ const char* hook_program() {
 
   std::uint64_t bias = 0;
   ::dl_iterate_phdr(program_bias, &bias);
-  static constinit runtime::NeverDestroyed<patch::ModulePatch> kept;
+  static constinit base::NeverDestroyed<patch::ModulePatch> kept;
   patch::ModulePatch& module = kept.create();
   patch::Selection selection;
   selection.file = &*file;
@@ -49,7 +49,7 @@ const char* hook_program() {
   patch::Patcher patcher;
   const auto counts = patcher.prepare(selection, module);
   if (!counts || counts->prepared == 0) return "the program cannot be patched";
-  if (!patcher.enable(module, 0, module.records().size())) return "the program cannot be patched";
+  if (!patcher.enable(module, 0, module.size())) return "the program cannot be patched";
   return nullptr;
 }
 

@@ -263,7 +263,7 @@ void run(const char* path, std::size_t count, int thread_count, int rounds) {
   const long anonymous_after = anonymous_kib();
   Series series;
   toggle(module, target, thread_count, rounds, series);
-  const auto method = static_cast<plan::Method>(module.records()[0].method);
+  const auto method = static_cast<plan::Method>(module.record(0).method);
   std::printf("{\"sites\": %zu, \"threads\": %d, \"method\": \"%s\"", count, thread_count,
               plan::name(method).data());
   std::printf(", \"prepare_wall_ms\": %.3f, \"prepare_cpu_ms\": %.3f", prepare.wall, prepare.cpu);

@@ -45,6 +45,22 @@ enum class ErrorCode : std::uint16_t {
   kVersion,
   // filters
   kFilterSyntax,
+  // clients
+  kNoMatch,
+  kNotAnEntry,
+  kNoFilter,
+  kNoHandler,
+  kInvalidArgument,
+  kAlreadyRegistered,
+  kNotRegistered,
+  kHasDirect,
+  kHasRedirect,
+  kNotExecutable,
+  kPermanentClient,
+  kSwitchedOff,
+  kInHandler,
+  kPatchingStopped,
+  kTooManyDirect,
   kCount
 };
 

@@ -127,6 +127,32 @@ bool add_range(base::Array<plan::Range>& ranges, plan::Range range) {
   return true;
 }
 
+base::Result<bool> is_executable_memory(std::uint64_t address) {
+  const ProcFile maps("/proc/self/maps");
+  if (!maps.is_open()) return base::ErrorCode::kFileRead;
+  // "low-high rwxp ...", of which the permissions are the four characters after the first space.
+  std::uint64_t number[2] = {};
+  int field = 0;
+  int column = 0;
+  char buffer[512];
+  for (long n = maps.read(buffer); n > 0; n = maps.read(buffer)) {
+    for (const char c : std::span(buffer).first(static_cast<std::size_t>(n))) {
+      if (c == '\n') {
+        number[0] = number[1] = 0;
+        field = 0;
+      } else if (field < 2 && (c == '-' || c == ' ')) {
+        ++field;
+        column = 0;
+      } else if (field < 2) {
+        number[field] = number[field] * 16 + static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+      } else if (column++ == 2 && number[0] <= address && address < number[1]) {
+        return c == 'x';
+      }
+    }
+  }
+  return false;
+}
+
 base::Result<base::Array<plan::Range>> read_memory_map() {
   const ProcFile maps("/proc/self/maps");
   if (!maps.is_open()) return base::ErrorCode::kFileRead;

@@ -11,6 +11,9 @@ namespace calltap::patch {
 /// system calls only.
 base::Result<base::Array<plan::Range>> read_memory_map();
 
+/// True if the address lies in memory that can be executed. Errors: kFileRead.
+base::Result<bool> is_executable_memory(std::uint64_t address);
+
 /// Adds a range in its place. False when memory is exhausted.
 [[nodiscard]] bool add_range(base::Array<plan::Range>& ranges, plan::Range range);
 

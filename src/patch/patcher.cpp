@@ -41,32 +41,33 @@ struct Job {
   plan::SitePlan plan;
 };
 
+}  // namespace
+
 /// The steps of Patcher::prepare, each building on the one before.
 class Preparation {
  public:
-  Preparation(const Selection& selection, base::Array<plan::Range> used)
-      : selection_(selection), used_(std::move(used)), single_threaded_(thread_count() == 1) {}
+  Preparation(const Selection& selection, ModulePatch& module, base::Array<plan::Range> used)
+      : selection_(selection),
+        module_(module),
+        used_(std::move(used)),
+        single_threaded_(thread_count() == 1) {}
+  ~Preparation();
+  Preparation(const Preparation&) = delete;
+  Preparation& operator=(const Preparation&) = delete;
 
   Result<void> plan_sites();
   Result<void> choose_mirrors();
-  /// Pages for stubs and records, near the module.
-  Result<void> map_stubs();
+  /// Room for stubs and records: what the module has left, or new pages near it.
+  Result<void> find_room();
   Result<void> write_stubs();
-  Result<void> map_mirrors();
+  Result<void> write_mirrors();
   Result<void> collect_text_changes();
+  /// The last step: the records are the module's.
+  Result<void> keep();
 
   [[nodiscard]] std::size_t count() const { return jobs_.size(); }
   [[nodiscard]] std::uint32_t refused() const { return refused_; }
   [[nodiscard]] std::span<const ByteChange> text_changes() const { return changes_; }
-  [[nodiscard]] SiteRecord* records() const { return records_; }
-  [[nodiscard]] std::uint64_t stubs() const { return stubs_; }
-
-  struct Mirror {
-    std::uint64_t address = 0;
-    std::uint64_t size = 0;
-  };
-  [[nodiscard]] Mirror stub_mapping() const { return {stubs_, stub_bytes_ + record_bytes_}; }
-  [[nodiscard]] std::span<const Mirror> mirrors() const { return mirrors_; }
 
  private:
   [[nodiscard]] const site::Site& site_of(const Job& job) const { return selection_.sites[job.index]; }
@@ -75,31 +76,39 @@ class Preparation {
   }
   [[nodiscard]] bool is_pristine(const site::Site& site) const;
   [[nodiscard]] bool is_usable(const Job& job) const;
-  [[nodiscard]] plan::Range range_of(plan::Form form) const;
+  [[nodiscard]] bool needs(plan::Form form) const;
   void drop_unusable();
   Result<void> choose_mirror(plan::Form form);
+  [[nodiscard]] std::uint64_t stub(std::size_t i) const { return block_.stub(first_ + i); }
   /// `jmp stub` of the job, for the place where it will stand.
   [[nodiscard]] Result<x86::Code<x86::kJmpRel32Bytes>> jump_of(std::size_t i) const {
-    return x86::jmp_rel32(base::TargetAddress(target(jobs_[i].plan.jump_at)),
-                          base::TargetAddress(stubs_ + i * x86::kStubBytes));
+    return x86::jmp_rel32(base::TargetAddress(target(jobs_[i].plan.jump_at)), base::TargetAddress(stub(i)));
   }
   [[nodiscard]] bool add_change(std::uint64_t address, std::uint8_t wanted) {
     return changes_.push_back({address, *memory_at(address), wanted});
   }
+  /// Code into pages of ours: plainly while nothing can be executing there, else as text.
+  Result<void> write_own(std::uint64_t at, std::span<const std::uint8_t> code, bool pages_are_new);
 
   const Selection& selection_;
+  ModulePatch& module_;
   base::Array<plan::Range> used_;
   bool single_threaded_;
   base::Array<Job> jobs_;
   std::uint32_t refused_ = 0;
-  std::int32_t displacement_[plan::kForms] = {};
-  std::uint64_t stubs_ = 0;
-  std::uint64_t stub_bytes_ = 0;
-  std::uint64_t record_bytes_ = 0;
-  SiteRecord* records_ = nullptr;
-  base::Array<Mirror> mirrors_;
+  ModulePatch::Block block_;
+  std::uint32_t first_ = 0;  // of our records in the block
+  bool block_is_new_ = false;
+  bool mirror_is_new_[plan::kForms] = {};
   base::Array<ByteChange> changes_;
 };
+
+Preparation::~Preparation() {
+  if (block_is_new_) {
+    native::system_call(SYS_munmap, static_cast<long>(block_.mapping.address),
+                        static_cast<long>(block_.mapping.size));
+  }
+}
 
 /// A debugger's breakpoint or another patcher may have been here: only what is as in the file is ours to
 /// change.
@@ -127,38 +136,39 @@ Result<void> Preparation::plan_sites() {
   return {};
 }
 
-plan::Range Preparation::range_of(plan::Form form) const {
-  plan::Range range{~std::uint64_t{0}, 0};
-  for (const Job& job : jobs_) {
-    if (job.plan.method != plan::Method::kMirror || job.plan.form != form) continue;
-    const std::uint64_t unit = target(site_of(job).unit);
-    range.begin = std::min(range.begin, unit);
-    range.end = std::max(range.end, unit);
-  }
-  return range;
+bool Preparation::needs(plan::Form form) const {
+  return std::any_of(jobs_.begin(), jobs_.end(), [form](const Job& job) {
+    return job.plan.method == plan::Method::kMirror && job.plan.form == form;
+  });
 }
 
+/// All of the module's sites have the same mirror, whenever they are selected: it covers the whole range, and
+/// takes memory only where there are sites.
 Result<void> Preparation::choose_mirror(plan::Form form) {
-  const plan::Range units = range_of(form);
-  if (units.end == 0) return {};
   const auto index = static_cast<std::size_t>(form);
-  displacement_[index] = plan::choose_displacement(form, units, used_);
-  if (displacement_[index] == 0) return {};
-  const auto distance = static_cast<std::uint64_t>(std::int64_t{displacement_[index]});
+  if (module_.displacement_[index] != 0 || !needs(form)) return {};
+  plan::Range units{~std::uint64_t{0}, 0};
+  for (const site::Site& site : selection_.sites) {
+    units.begin = std::min(units.begin, target(site.unit));
+    units.end = std::max(units.end, target(site.unit));
+  }
+  const std::int32_t displacement = plan::choose_displacement(form, units, used_);
+  if (displacement == 0) return {};
+  const auto distance = static_cast<std::uint64_t>(std::int64_t{displacement});
   const std::uint64_t begin = page_down(units.begin + 5 + distance);
   const std::uint64_t size = page_up(units.end + 5 + distance + plan::kMirrorSlack) - begin;
-  if (auto mapped = map_at(begin, size, used_); !mapped) {
-    displacement_[index] = 0;  // somebody was faster: such sites need the trap protocol
-    return {};
-  }
-  if (!mirrors_.push_back({begin, size})) return ErrorCode::kOutOfMemory;
+  // If somebody was faster, such sites need the trap protocol.
+  if (auto mapped = map_at(begin, size, used_); !mapped) return {};
+  module_.displacement_[index] = displacement;
+  module_.mirrors_[index] = {begin, size};
+  mirror_is_new_[index] = true;
   return {};
 }
 
 Result<void> Preparation::choose_mirrors() {
   // One-byte NOPs for which no mirror is free become 0F 1F 44 while that is safe, so their form comes first.
   if (auto chosen = choose_mirror(plan::Form::kOneByteNops); !chosen) return chosen;
-  if (displacement_[static_cast<std::size_t>(plan::Form::kOneByteNops)] == 0 && single_threaded_) {
+  if (module_.displacement_[static_cast<std::size_t>(plan::Form::kOneByteNops)] == 0 && single_threaded_) {
     for (Job& job : jobs_) {
       const site::Site& site = site_of(job);
       if (job.plan.method == plan::Method::kMirror && job.plan.form == plan::Form::kOneByteNops) {
@@ -172,7 +182,8 @@ Result<void> Preparation::choose_mirrors() {
   }
   for (Job& job : jobs_) {
     if (job.plan.method == plan::Method::kMirror) {
-      plan::set_displacement(job.plan, site_of(job), displacement_[static_cast<std::size_t>(job.plan.form)]);
+      plan::set_displacement(job.plan, site_of(job),
+                             module_.displacement_[static_cast<std::size_t>(job.plan.form)]);
     }
   }
   drop_unusable();
@@ -193,8 +204,16 @@ void Preparation::drop_unusable() {
   while (jobs_.size() > kept) jobs_.pop_back();
 }
 
-Result<void> Preparation::map_stubs() {
+Result<void> Preparation::find_room() {
   if (jobs_.empty()) return {};
+  if (!module_.blocks_.empty()) {
+    const ModulePatch::Block& last = module_.blocks_.back();
+    if (last.capacity - last.count >= jobs_.size()) {
+      block_ = last;
+      first_ = last.count;
+      return {};
+    }
+  }
   plan::Range around{~std::uint64_t{0}, 0};
   for (const Job& job : jobs_) {
     const std::uint64_t unit = target(site_of(job).unit);
@@ -202,12 +221,28 @@ Result<void> Preparation::map_stubs() {
     around.begin = std::min({around.begin, unit, jump});
     around.end = std::max({around.end, unit, jump});
   }
-  stub_bytes_ = page_up(jobs_.size() * x86::kStubBytes);
-  record_bytes_ = page_up(jobs_.size() * sizeof(SiteRecord));
-  auto mapped = map_near(around, stub_bytes_ + record_bytes_, used_);
+  const std::uint64_t stub_bytes = page_up(jobs_.size() * x86::kStubBytes);
+  const std::uint64_t record_bytes = page_up(jobs_.size() * sizeof(SiteRecord));
+  auto mapped = map_near(around, stub_bytes + record_bytes, used_);
   if (!mapped) return mapped.error();
-  stubs_ = *mapped;
-  records_ = reinterpret_cast<SiteRecord*>(stubs_ + stub_bytes_);
+  block_.mapping = {*mapped, stub_bytes + record_bytes};
+  block_.records = reinterpret_cast<SiteRecord*>(*mapped + stub_bytes);
+  block_.capacity =
+      static_cast<std::uint32_t>(std::min(stub_bytes / x86::kStubBytes, record_bytes / sizeof(SiteRecord)));
+  block_.first = static_cast<std::uint32_t>(module_.size_);
+  block_is_new_ = true;
+  return {};
+}
+
+Result<void> Preparation::write_own(std::uint64_t at, std::span<const std::uint8_t> code,
+                                    bool pages_are_new) {
+  if (pages_are_new) {
+    std::memcpy(reinterpret_cast<void*>(at), code.data(), code.size());
+    return {};
+  }
+  for (std::size_t k = 0; k < code.size(); ++k) {
+    if (!add_change(at + k, code[k])) return ErrorCode::kOutOfMemory;
+  }
   return {};
 }
 
@@ -215,38 +250,60 @@ Result<void> Preparation::write_stubs() {
   for (std::size_t i = 0; i < jobs_.size(); ++i) {
     const Job& job = jobs_[i];
     const site::Site& site = site_of(job);
-    const std::uint64_t at = stubs_ + i * x86::kStubBytes;
-    SiteRecord& record = records_[i];
+    const std::uint64_t unit = target(site.unit);
+    SiteRecord& record = block_.records[first_ + i];
+    record = SiteRecord();
     record.handler = selection_.handler;
-    record.unit = target(site.unit);
-    record.body = record.unit + job.plan.body_offset;
+    record.set = selection_.set;
+    record.entry = target(site.entry);
+    record.landing_pad_bytes = site.landing_pad_bytes;
+    record.body_offset = job.plan.body_offset;
+    record.target = record.body();
     record.event_bits = std::uint64_t{selection_.first_function + job.index} << 32 | 1;
     record.off_byte = job.plan.off_byte;
     record.on_byte = job.plan.on_byte;
     record.method = static_cast<std::uint8_t>(job.plan.method);
-    if (record.on_byte == x86::kJmpRel8) {
-      record.pad_displacement = static_cast<std::uint8_t>(target(job.plan.jump_at) - (record.unit + 2));
-    }
     // The trap protocol puts the original bytes back: keep those behind the first.
-    std::memcpy(&record.tail, memory_at(record.unit + 1), sizeof record.tail);
-    auto code = x86::stub(base::TargetAddress(at),
+    std::memcpy(&record.tail, memory_at(unit + 1), sizeof record.tail);
+    auto code = x86::stub(base::TargetAddress(stub(i)),
                           base::TargetAddress(reinterpret_cast<std::uint64_t>(&record)), CT_RECORD_HANDLER);
     if (!code) return code.error();
-    std::memcpy(reinterpret_cast<void*>(at), code->data(), code->size());
+    if (auto written = write_own(stub(i), *code, block_is_new_); !written) return written;
   }
-  return stub_bytes_ == 0 ? Result<void>() : make_executable(stubs_, stub_bytes_);
+  if (!block_is_new_) return {};
+  return make_executable(block_.mapping.address,
+                         reinterpret_cast<std::uint64_t>(block_.records) - block_.mapping.address);
 }
 
-Result<void> Preparation::map_mirrors() {
+Result<void> Preparation::write_mirrors() {
   for (std::size_t i = 0; i < jobs_.size(); ++i) {
     if (jobs_[i].plan.method != plan::Method::kMirror) continue;
     auto code = jump_of(i);
     if (!code) return code.error();
-    std::memcpy(reinterpret_cast<void*>(target(jobs_[i].plan.jump_at)), code->data(), code->size());
+    const bool is_new = mirror_is_new_[static_cast<std::size_t>(jobs_[i].plan.form)];
+    if (auto written = write_own(target(jobs_[i].plan.jump_at), *code, is_new); !written) return written;
   }
-  for (const Mirror& mirror : mirrors_) {
+  for (std::size_t form = 0; form < plan::kForms; ++form) {
+    if (!mirror_is_new_[form]) continue;
+    const ModulePatch::Mapping& mirror = module_.mirrors_[form];
     if (auto done = make_executable(mirror.address, mirror.size); !done) return done;
+    mirror_is_new_[form] = false;
   }
+  return {};
+}
+
+Result<void> Preparation::keep() {
+  const auto added = static_cast<std::uint32_t>(jobs_.size());
+  if (added == 0) return {};
+  if (block_is_new_ && !module_.blocks_.push_back(block_)) return ErrorCode::kOutOfMemory;
+  block_is_new_ = false;
+  ModulePatch::Block& block = module_.blocks_.back();
+  if (block.count == 0 || (block.sorted == block.count &&
+                           block.records[block.count - 1].entry < block.records[block.count].entry)) {
+    block.sorted = block.count + added;
+  }
+  block.count += added;
+  module_.size_ += added;
   return {};
 }
 
@@ -282,25 +339,54 @@ Result<void> Preparation::collect_text_changes() {
   return {};
 }
 
-}  // namespace
+std::uint64_t ModulePatch::Block::stub(std::size_t index) const {
+  return mapping.address + index * x86::kStubBytes;
+}
 
 ModulePatch::~ModulePatch() {
-  for (std::size_t i = 0; i < mapping_count_; ++i) {
-    native::system_call(SYS_munmap, static_cast<long>(mappings_[i].address),
-                        static_cast<long>(mappings_[i].size));
+  const auto unmap = [](const Mapping& m) {
+    if (m.size != 0) native::system_call(SYS_munmap, static_cast<long>(m.address), static_cast<long>(m.size));
+  };
+  for (const Block& block : blocks_) unmap(block.mapping);
+  for (const Mapping& mirror : mirrors_) unmap(mirror);
+}
+
+SiteRecord& ModulePatch::record(std::size_t index) {
+  const auto* after = std::upper_bound(blocks_.begin(), blocks_.end(), index,
+                                       [](std::size_t i, const Block& block) { return i < block.first; });
+  const Block& block = *(after - 1);
+  return block.records[index - block.first];
+}
+
+SiteRecord* ModulePatch::find(std::uint64_t entry) {
+  for (const Block& block : blocks_) {
+    SiteRecord* sorted_end = block.records + block.sorted;
+    SiteRecord* at = std::lower_bound(block.records, sorted_end, entry,
+                                      [](const SiteRecord& r, std::uint64_t e) { return r.entry < e; });
+    if (at == sorted_end || at->entry != entry) {
+      at = std::find_if(sorted_end, block.records + block.count,
+                        [entry](const SiteRecord& r) { return r.entry == entry; });
+      if (at == block.records + block.count) continue;
+    }
+    return at;
   }
+  return nullptr;
+}
+
+std::uint64_t ModulePatch::stub_of(const SiteRecord& record) const {
+  for (const Block& block : blocks_) {
+    if (&record >= block.records && &record < block.records + block.count) {
+      return block.stub(static_cast<std::size_t>(&record - block.records));
+    }
+  }
+  return 0;
 }
 
 void ModulePatch::swap(ModulePatch& other) noexcept {
-  std::swap(records_, other.records_);
-  std::swap(count_, other.count_);
-  std::swap(stubs_, other.stubs_);
-  std::swap(mappings_, other.mappings_);
-  std::swap(mapping_count_, other.mapping_count_);
-}
-
-void ModulePatch::add_mapping(std::uint64_t address, std::uint64_t size) {
-  if (size != 0) mappings_[mapping_count_++] = {address, size};
+  std::swap(blocks_, other.blocks_);
+  std::swap(size_, other.size_);
+  std::swap(displacement_, other.displacement_);
+  std::swap(mirrors_, other.mirrors_);
 }
 
 Patcher::Patcher() {
@@ -323,16 +409,12 @@ Patcher::~Patcher() {
 Result<Counts> Patcher::prepare(const Selection& selection, ModulePatch& module) {
   auto used = read_memory_map();
   if (!used) return used.error();
-  Preparation work(selection, std::move(*used));
-  ModulePatch made;
+  Preparation work(selection, module, std::move(*used));
   Result<void> done = work.plan_sites();
   if (done) done = work.choose_mirrors();
-  if (done) done = work.map_stubs();
-  // From here on the mappings belong to `made`, which unmaps them if a step fails.
-  made.add_mapping(work.stub_mapping().address, work.stub_mapping().size);
-  for (const auto& mirror : work.mirrors()) made.add_mapping(mirror.address, mirror.size);
+  if (done) done = work.find_room();
   if (done) done = work.write_stubs();
-  if (done) done = work.map_mirrors();
+  if (done) done = work.write_mirrors();
   if (done) done = work.collect_text_changes();
   if (!done) return done.error();
   TextWriter writer;
@@ -340,73 +422,98 @@ Result<Counts> Patcher::prepare(const Selection& selection, ModulePatch& module)
   if (thread_count() != 1) {
     if (auto synchronised = synchronise_cores(); !synchronised) return synchronised.error();
   }
-  made.records_ = work.records();
-  made.count_ = work.count();
-  made.stubs_ = work.stubs();
-  module = std::move(made);
+  if (auto kept = work.keep(); !kept) return kept.error();
   return Counts{static_cast<std::uint32_t>(work.count()), work.refused()};
 }
 
-Result<void> Patcher::toggle(ModulePatch& module, std::size_t begin, std::size_t end, SiteState wanted) {
+namespace {
+
+/// What the trap protocol writes to switch the record.
+Result<TrapPoke> trap_poke(const SiteRecord& record, std::uint64_t stub, bool on) {
+  TrapPoke poke;
+  poke.address = record.unit();
+  poke.resume = on ? stub : record.body();
+  std::uint8_t off[5] = {record.off_byte};
+  std::memcpy(off + 1, &record.tail, sizeof record.tail);
+  std::uint8_t jump[5] = {};
+  if (record.on_byte == x86::kJmpRel32) {
+    poke.length = 5;
+    auto code = x86::jmp_rel32(base::TargetAddress(record.unit()), base::TargetAddress(stub));
+    if (!code) return code.error();
+    std::copy(code->begin(), code->end(), jump);
+  } else {
+    poke.length = 2;
+    jump[0] = record.on_byte;
+    jump[1] = *x86::pad_jump_displacement(record.landing_pad_bytes);
+  }
+  std::memcpy(poke.before, on ? off : jump, sizeof off);
+  std::memcpy(poke.after, on ? jump : off, sizeof off);
+  return poke;
+}
+
+}  // namespace
+
+Result<void> Patcher::toggle(ModulePatch& module, std::span<SiteRecord* const> records, bool on) {
   base::Array<ByteChange> changes;
   base::Array<TrapPoke> pokes;
-  const auto state = static_cast<std::uint8_t>(wanted);
-  if (!changes.reserve(end - begin)) return ErrorCode::kOutOfMemory;
-  for (std::size_t i = begin; i < end; ++i) {
-    SiteRecord& record = module.records_[i];
-    if (record.state == state) continue;
-    const bool on = wanted == SiteState::kOn;
-    if (record.method != static_cast<std::uint8_t>(plan::Method::kTrap)) {
-      const ByteChange change = {record.unit, on ? record.off_byte : record.on_byte,
-                                 on ? record.on_byte : record.off_byte};
+  if (!changes.reserve(records.size())) return ErrorCode::kOutOfMemory;
+  for (const SiteRecord* record : records) {
+    if (record->is_on == on) continue;
+    if (record->method != static_cast<std::uint8_t>(plan::Method::kTrap)) {
+      const ByteChange change = {record->unit(), on ? record->off_byte : record->on_byte,
+                                 on ? record->on_byte : record->off_byte};
       if (!changes.push_back(change)) return ErrorCode::kOutOfMemory;
       continue;
     }
-    const std::uint64_t stub = module.stubs_ + i * x86::kStubBytes;
-    TrapPoke poke;
-    poke.address = record.unit;
-    poke.resume = on ? stub : record.body;
-    std::uint8_t off[5] = {record.off_byte};
-    std::memcpy(off + 1, &record.tail, sizeof record.tail);
-    std::uint8_t jump[5] = {};
-    if (record.on_byte == x86::kJmpRel32) {
-      poke.length = 5;
-      auto code = x86::jmp_rel32(base::TargetAddress(record.unit), base::TargetAddress(stub));
-      if (!code) return code.error();
-      std::copy(code->begin(), code->end(), jump);
-    } else {
-      poke.length = 2;
-      jump[0] = record.on_byte;
-      jump[1] = record.pad_displacement;
-    }
-    std::memcpy(poke.before, on ? off : jump, sizeof off);
-    std::memcpy(poke.after, on ? jump : off, sizeof off);
-    if (!pokes.push_back(poke)) return ErrorCode::kOutOfMemory;
+    auto poke = trap_poke(*record, module.stub_of(*record), on);
+    if (!poke) return poke.error();
+    if (!pokes.push_back(*poke)) return ErrorCode::kOutOfMemory;
   }
+  if (changes.empty() && pokes.empty()) return {};
+  const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
+  if (!std::is_sorted(changes.begin(), changes.end(), by_address))
+    std::sort(changes.begin(), changes.end(), by_address);
+  std::sort(pokes.begin(), pokes.end(), by_address);
   TextWriter writer;
   if (auto written = writer.apply(changes); !written) return written.error();
+  for (SiteRecord* record : records) {
+    if (record->method != static_cast<std::uint8_t>(plan::Method::kTrap)) record->is_on = on;
+  }
   if (auto poked = poke(writer, pokes); !poked) return poked.error();
-  for (std::size_t i = begin; i < end; ++i) module.records_[i].state = state;
+  for (SiteRecord* record : records) record->is_on = on;
   return synchronise_cores();
 }
 
+Result<void> Patcher::toggle(ModulePatch& module, std::size_t begin, std::size_t end, bool on) {
+  base::Array<SiteRecord*> records;
+  if (!records.reserve(end - begin)) return ErrorCode::kOutOfMemory;
+  for (std::size_t i = begin; i < end; ++i) {
+    if (!records.push_back(&module.record(i))) return ErrorCode::kOutOfMemory;
+  }
+  return toggle(module, records, on);
+}
+
 Result<void> Patcher::enable(ModulePatch& module, std::size_t begin, std::size_t end) {
-  return toggle(module, begin, end, SiteState::kOn);
+  return toggle(module, begin, end, true);
 }
 
 Result<void> Patcher::disable(ModulePatch& module, std::size_t begin, std::size_t end) {
-  return toggle(module, begin, end, SiteState::kOff);
+  return toggle(module, begin, end, false);
 }
 
 Result<void> Patcher::redirect(std::uint64_t at, std::span<const std::uint8_t> expected, std::uint64_t to) {
   auto code = x86::jmp_rel32(base::TargetAddress(at), base::TargetAddress(to));
   if (!code) return code.error();
-  base::Array<ByteChange> changes;
-  for (std::size_t i = 0; i < code->size(); ++i) {
-    if (!changes.push_back({at + i, expected[i], (*code)[i]})) return ErrorCode::kOutOfMemory;
-  }
+  base::Array<ByteChange> tail;
+  base::Array<ByteChange> first;
+  bool added = first.push_back({at, expected[0], (*code)[0]});
+  for (std::size_t i = 1; i < code->size(); ++i)
+    added = added && tail.push_back({at + i, expected[i], (*code)[i]});
+  if (!added) return ErrorCode::kOutOfMemory;
   TextWriter writer;
-  return writer.apply(changes);
+  if (auto written = writer.apply(tail); !written) return written;
+  if (auto synchronised = synchronise_cores(); !synchronised && thread_count() != 1) return synchronised;
+  return writer.apply(first);
 }
 
 }  // namespace calltap::patch

@@ -18,8 +18,6 @@
 
 namespace calltap::patch {
 
-enum class SiteState : std::uint8_t { kOff, kOn };
-
 /// Everything Calltap added to one loaded module. Move-only. Destroying it unmaps stubs, records and mirrors:
 /// only when no thread can be in the module any more, or all its sites were off since a quiescent moment.
 class ModulePatch {
@@ -35,26 +33,49 @@ class ModulePatch {
   ModulePatch& operator=(const ModulePatch&) = delete;
   ~ModulePatch();
 
-  /// One record a patched site, in ascending order of address.
-  [[nodiscard]] std::span<trampoline::SiteRecord> records() { return {records_, count_}; }
-  [[nodiscard]] std::span<const trampoline::SiteRecord> records() const { return {records_, count_}; }
+  /// Number of patched sites.
+  [[nodiscard]] std::size_t size() const { return size_; }
+  /// Records in the order in which they were prepared; within one prepare() in ascending order of address.
+  /// They never move.
+  [[nodiscard]] trampoline::SiteRecord& record(std::size_t index);
+  /// The record of the function at this address, or null if it has not been prepared.
+  [[nodiscard]] trampoline::SiteRecord* find(std::uint64_t entry);
+  /// Calls visit(SiteRecord&) for all.
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (const Block& block : blocks_) {
+      for (std::uint32_t i = 0; i < block.count; ++i) visit(block.records[i]);
+    }
+  }
 
  private:
   friend class Patcher;
+  friend class Preparation;
   struct Mapping {
     std::uint64_t address = 0;
     std::uint64_t size = 0;
   };
-  static constexpr std::size_t kMaxMappings = plan::kForms + 1;
+  /// Stubs and, behind them, their records, in one mapping. What is left of its last pages is for sites that
+  /// are selected later.
+  struct Block {
+    Mapping mapping;
+    trampoline::SiteRecord* records = nullptr;
+    std::uint32_t count = 0;
+    std::uint32_t capacity = 0;
+    std::uint32_t sorted = 0;  // records up to here are in ascending order
+    std::uint32_t first = 0;   // index of its first record in the module
+
+    [[nodiscard]] std::uint64_t stub(std::size_t index) const;
+  };
 
   void swap(ModulePatch& other) noexcept;
-  void add_mapping(std::uint64_t address, std::uint64_t size);
+  /// The stub of one of its records.
+  [[nodiscard]] std::uint64_t stub_of(const trampoline::SiteRecord& record) const;
 
-  trampoline::SiteRecord* records_ = nullptr;
-  std::size_t count_ = 0;
-  std::uint64_t stubs_ = 0;
-  Mapping mappings_[kMaxMappings];
-  std::size_t mapping_count_ = 0;
+  base::Array<Block> blocks_;
+  std::size_t size_ = 0;
+  std::int32_t displacement_[plan::kForms] = {};  // 0: no mirror chosen yet, or none free
+  Mapping mirrors_[plan::kForms];
 };
 
 /// What to patch.
@@ -63,8 +84,9 @@ struct Selection {
   std::span<const site::Site> sites;        // all of the module
   std::span<const std::uint32_t> selected;  // indices into `sites`, ascending
   std::uint64_t load_bias = 0;
-  std::uint32_t first_function = 0;  // function number of sites[0]
-  const void* handler = nullptr;     // SiteRecord::handler
+  std::uint32_t first_function = 0;        // function number of sites[0]
+  const void* handler = nullptr;           // SiteRecord::handler
+  const trampoline::OpSet* set = nullptr;  // SiteRecord::set
 };
 
 struct Counts {
@@ -81,23 +103,27 @@ class Patcher {
   Patcher(const Patcher&) = delete;
   Patcher& operator=(const Patcher&) = delete;
 
-  /// Plans the selected sites and makes what they need; all are off afterwards. Sites that cannot be done are
-  /// left alone and counted. Errors: kOutOfMemory, kNoRoomInReach, kTextUnwritable, kFileRead. On error
-  /// nothing jumps anywhere new and `module` is empty.
+  /// Plans the selected sites, none of which has a record yet, and makes what they need; all are off
+  /// afterwards and have the last records of the module. Sites that cannot be done are left alone and
+  /// counted. Errors: kOutOfMemory, kNoRoomInReach, kTextUnwritable, kFileRead. On error nothing jumps
+  /// anywhere new and `module` has the records it had.
   base::Result<Counts> prepare(const Selection& selection, ModulePatch& module);
 
-  /// Switches records [begin, end) of the module on or off, in one batch: every page of code is written once,
-  /// and cores are synchronised a constant number of times. Records that are in the wanted state already are
-  /// skipped. Errors: as TextWriter::apply; kThreadBlocksTrap if a site needs the trap protocol now and a
-  /// thread would not survive it. Sites that were switched before the error stay switched.
+  /// Switches the records on or off, in one batch: every page of code is written once, and cores are
+  /// synchronised a constant number of times. Records that are in the wanted state already are skipped.
+  /// Errors: as TextWriter::apply; kThreadBlocksTrap if a site needs the trap protocol now and a thread would
+  /// not survive it. Sites that were switched before the error stay switched, and say so (SiteRecord::is_on).
+  base::Result<void> toggle(ModulePatch& module, std::span<trampoline::SiteRecord* const> records, bool on);
+  /// The same for records [begin, end) of the module.
   base::Result<void> enable(ModulePatch& module, std::size_t begin, std::size_t end);
   base::Result<void> disable(ModulePatch& module, std::size_t begin, std::size_t end);
 
-  /// Writes `jmp to` over code that no thread executes now. For the loader's notification function only.
+  /// Writes `jmp to` over a one-byte instruction and four bytes behind it that no thread ever executes. For
+  /// the loader's notification function.
   base::Result<void> redirect(std::uint64_t at, std::span<const std::uint8_t> expected, std::uint64_t to);
 
  private:
-  base::Result<void> toggle(ModulePatch& module, std::size_t begin, std::size_t end, SiteState wanted);
+  base::Result<void> toggle(ModulePatch& module, std::size_t begin, std::size_t end, bool on);
 
   std::uint64_t old_signals_ = 0;
 };

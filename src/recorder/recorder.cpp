@@ -334,6 +334,7 @@ bool initialise() {
 Process& process() { return *the_process; }
 
 void end_thread(ThreadState& thread) {
+  if (the_process == nullptr) return;  // nobody records
   Process& p = *the_process;
   Writer* w = thread.writer;
   if (p.mode.load(std::memory_order_acquire) != Mode::kOn) return;
@@ -374,6 +375,7 @@ void ct_event_slow(calltap::trampoline::CallFrame* frame, std::uint64_t bits) {
 
 void ct_event_missed() {
   using namespace calltap;
+  if (recorder::the_process == nullptr) return;  // nobody records
   constexpr std::uint64_t kEventsOfACall = 2;
   trampoline::Writer* w = recorder::writer_of(ct_thread);
   if (w != nullptr) {

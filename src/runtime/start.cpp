@@ -1,17 +1,15 @@
 // What happens when the library is loaded, and at the start and end of threads.
-#include <dlfcn.h>
 #include <pthread.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 
 #include "isa/system.h"
-#include "patch/core_sync.h"
+#include "ops/engine.h"
+#include "recorder/client.h"
 #include "recorder/process.h"
-#include "runtime/modules.h"
-#include "runtime/never_destroyed.h"
 #include "runtime/session.h"
-#include "trampoline/frames.h"
+#include "trampoline/handlers.h"
 #include "trampoline/own_stack.h"
 
 namespace calltap::runtime {
@@ -24,6 +22,38 @@ bool has_thread_key = false;
 // may be the program's allocator.
 constexpr pthread_key_t kInlineKeys = 32;
 
+// While the process starts, the tool is told of modules through the connection that is open already.
+Connection* start_connection = nullptr;
+
+/// Tells the tool which numbers a module's functions have.
+void tell_tool(const ops::Attached& attached) {
+  Connection own;
+  Connection* connection = start_connection;
+  if (connection == nullptr) {
+    buffer::Hello hello;
+    hello.reason = buffer::HelloReason::kModules;
+    std::memcpy(hello.parent_uuid, recording_uuid().data(), sizeof hello.parent_uuid);
+    if (!own.open() || !own.send({reinterpret_cast<const std::uint8_t*>(&hello), sizeof hello})) return;
+    connection = &own;
+  }
+  const ops::Module& module = attached.module;
+  static std::uint8_t message[sizeof(buffer::Module) + ops::Module::kMaxPath];  // under the engine's lock
+  buffer::Module m;
+  m.load_bias = module.load_bias;
+  m.first_function = module.first_function;
+  m.site_count = module.site_count;
+  m.patched_count = attached.prepared;
+  m.refused_count = attached.refused;
+  const std::span<const std::uint8_t> build_id = module.file.build_id();
+  m.build_id_bytes = static_cast<std::uint32_t>(std::min(build_id.size(), sizeof m.build_id));
+  std::memcpy(m.build_id, build_id.data(), m.build_id_bytes);
+  m.path_bytes = static_cast<std::uint32_t>(std::strlen(module.path));
+  m.header.size = static_cast<std::uint32_t>(sizeof m + m.path_bytes);
+  std::memcpy(message, &m, sizeof m);
+  std::memcpy(message + sizeof m, module.path, m.path_bytes);
+  static_cast<void>(connection->send({message, m.header.size}));
+}
+
 /// Runs as late as destructors of thread-specific data can: others may still call hooked functions.
 void end_thread(void* rounds) {
   const auto done = reinterpret_cast<std::uintptr_t>(rounds);
@@ -35,45 +65,52 @@ void end_thread(void* rounds) {
   trampoline::abandon_frames(ct_thread);
   recorder::end_thread(ct_thread);
   trampoline::release_chunks(ct_thread);
+  trampoline::release_guard(ct_thread);
 }
 
 /// Filters as the Welcome message has them: 'F' or 'N', the pattern, a zero byte.
-bool add_filters(std::span<const std::uint8_t> text, filter::Filter& filter) {
+bool add_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter) {
   for (std::size_t at = 0; at < text.size();) {
     const auto* pattern = reinterpret_cast<const char*>(text.data() + at + 1);
     const std::size_t length = strnlen(pattern, text.size() - at - 1);
-    const auto added =
-        text[at] == 'N' ? filter.add_notrace({pattern, length}) : filter.add({pattern, length});
-    if (!added) return false;
+    if (!filter.add_pattern({pattern, length}, text[at] == 'N')) return false;
     at += length + 2;
   }
   return true;
 }
 
-void start(char** environment) {
-  if (!find_session(environment) || !recorder::initialise()) return;
-  trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environment);
-  has_thread_key = pthread_key_create(&thread_key, end_thread) == 0 && thread_key < kInlineKeys;
+void fix_guard_after_fork() {
+  if (ct_thread.guard->epoch != trampoline::Guard::kNoThread) {
+    ct_thread.guard->tid = static_cast<std::uint32_t>(isa::current_tid());
+  }
+}
+
+void record() {
   static std::uint8_t welcome[buffer::kMaxMessage];
-  static constinit NeverDestroyed<ModuleSettings> the_settings;
-  ModuleSettings& settings = the_settings.create();
   Connection connection;
   const auto filters = join(connection, buffer::HelloReason::kStart, welcome);
   if (!filters) return;
-  // Without it only a process with one thread can be patched, and a program loads modules at any time.
-  if (!patch::register_core_sync() || !add_filters(*filters, settings.filter)) {
+  ops::FunctionFilter filter;
+  ops::keep_modules_closed(true);
+  start_connection = &connection;
+  // Without core synchronisation only a process with one thread can be patched, and a program loads modules
+  // at any time.
+  // Looking for what is not there makes the loader allocate, and the allocator may be the program's.
+  if (!filters->empty()) ops::find_library_functions();
+  if (!add_filters(*filters, filter) || !ops::start_engine() || !recorder::attach(filter, tell_tool)) {
     recorder::process().mode.store(recorder::Mode::kOff);
     return;
   }
-  if (!settings.filter.empty()) {
-    settings.demangle = reinterpret_cast<site::Demangler::Function>(::dlsym(RTLD_DEFAULT, "__cxa_demangle"));
-    settings.release = std::free;
-  }
-  set_module_settings(&settings);
-  update_modules(&connection);
-  static_cast<void>(watch_loader());  // without it, what is loaded later runs unhooked
+  start_connection = nullptr;
   const buffer::Ready ready;
   static_cast<void>(connection.send({reinterpret_cast<const std::uint8_t*>(&ready), sizeof ready}));
+}
+
+void start(char** environment) {
+  trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environment);
+  has_thread_key = pthread_key_create(&thread_key, end_thread) == 0 && thread_key < kInlineKeys;
+  pthread_atfork(nullptr, nullptr, fix_guard_after_fork);
+  if (find_session(environment) && recorder::initialise()) record();
 }
 
 // -z initfirst makes this the first constructor of the process, before libc's own: `environ` is not set yet,

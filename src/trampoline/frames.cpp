@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "isa/system.h"
+#include "trampoline/handlers.h"
 #include "trampoline/own_stack.h"
 
 namespace calltap::trampoline {
@@ -33,6 +34,7 @@ constexpr CallFrame always_claimed() {
 constinit CallFrame busy_frame = always_claimed();
 constinit CallFrame bottom_frame = always_claimed();
 Writer no_writer = {};
+Guard no_guard = {.epoch = Guard::kNoThread};
 
 std::atomic<std::uint32_t> last_serial{0};
 
@@ -82,11 +84,6 @@ constexpr std::uint32_t kReadyChunks = 256;
 alignas(kPage) std::uint8_t ready_chunks[kReadyChunks][kPage];
 std::atomic<std::uint32_t> ready_chunks_used{0};
 
-bool is_return_point(std::uint64_t address) {
-  return address == reinterpret_cast<std::uint64_t>(ct_return_point) ||
-         address == reinterpret_cast<std::uint64_t>(ct_bare_return_point);
-}
-
 constexpr std::uint64_t kEntryId = 1;
 constexpr std::uint64_t kExitId = 2;
 constexpr std::uint64_t kUnwoundId = 3;
@@ -115,8 +112,9 @@ EventState event_state(const CallFrame& frame) {
 bool slot_is_intact(ThreadState& thread, const CallFrame& frame) {
   const std::uint64_t slot = frame.sp - 8;
   if (on_own_stack(thread, slot, slot))
-    return is_return_point(*reinterpret_cast<const volatile std::uint64_t*>(slot));
-  for (const char* point : {ct_return_point, ct_bare_return_point}) {
+    return is_in_trampoline(*reinterpret_cast<const volatile std::uint64_t*>(slot));
+  for (const char* point :
+       {ct_return_point, ct_bare_return_point, ct_probe_return_point, ct_probe_vectors_return_point}) {
     const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(point));
     constexpr long kTimedOut = -110;
     if (isa::futex_wait(reinterpret_cast<const void*>(slot), low, 0, false) == kTimedOut) return true;
@@ -139,7 +137,7 @@ class YoungestBySlot {
   YoungestBySlot& operator=(const YoungestBySlot&) = delete;
 
   void add(const CallFrame& frame) {
-    if (entries_ == nullptr || is_return_point(frame.return_address)) return;
+    if (entries_ == nullptr || is_in_trampoline(frame.return_address)) return;
     if ((frame.flags & CallFrame::kEntering) != 0) return;  // has no age yet
     Entry& entry = find(frame.sp);
     entry.sp = frame.sp;
@@ -277,17 +275,46 @@ CallFrame* claim(ThreadState& thread) {
 
 }  // namespace
 
-void put_free(ThreadState& thread, CallFrame& frame) {
+namespace {
+
+/// Everything of a call but who owns the frame.
+void clear_call(ThreadState& thread, CallFrame& frame) {
+  if (frame.blocks != nullptr) free_blocks(thread, frame);
+  frame.client = nullptr;
   frame.sp = CallFrame::kNoStack;
   frame.flags = CallFrame::kFreeFlags;
   frame.event = 0;
+}
+
+}  // namespace
+
+void put_free(ThreadState& thread, CallFrame& frame) {
+  clear_call(thread, frame);
   frame.home = thread.home;
   frame.next = thread.free;
   frame.owner = CallFrame::kFree;
   thread.free = &frame;
 }
 
+void let_go(ThreadState& thread, CallFrame& frame) {
+  if (frame.home == thread.home) return put_free(thread, frame);
+  clear_call(thread, frame);
+  __atomic_store_n(&frame.owner, CallFrame::kFree, __ATOMIC_RELEASE);
+}
+
+void free_blocks(ThreadState& thread, CallFrame& frame) {
+  CallFrame* block = frame.blocks;
+  frame.blocks = nullptr;
+  while (block != nullptr) {
+    CallFrame* next = block->blocks;
+    block->blocks = nullptr;
+    let_go(thread, *block);
+    block = next;
+  }
+}
+
 void report_unwound(CallFrame& frame) {
+  if ((frame.flags & CallFrame::kProbe) != 0) return run_unwound_exits(frame);
   const bool inside = event_state(frame) == EventState::kInside;
   // Also where there is nothing to report: the buffer will not tell for ever. kEntering stays: it has no age.
   frame.flags |= CallFrame::kReported;
@@ -299,6 +326,7 @@ void settle_events(ThreadState& thread) {
   constexpr int kMostNested = 64;
   CallFrame* frame = thread.top;
   for (int i = 0; i < kMostNested && is_settled(thread, *frame); ++i, frame = frame->parent) {
+    if ((frame->flags & CallFrame::kProbe) != 0) continue;
     const EventState state = event_state(*frame);
     if (state == EventState::kLeft) frame->flags |= CallFrame::kReported;
     if (state == EventState::kInside) frame->flags &= ~CallFrame::kEntering;
@@ -367,6 +395,7 @@ thread_local constinit ThreadState ct_thread = {.free = &busy_frame,
                                                 .writer = &no_writer,
                                                 .home = 0,
                                                 .sequence = 0,
+                                                .guard = &no_guard,
                                                 .chunks = nullptr,
                                                 .unwound = nullptr,
                                                 .stack_low = 0,
@@ -433,7 +462,7 @@ void ct_stack_slow(CallFrame* frame) {
   ThreadState& thread = ct_thread;
   if (frame->parent->sp == CallFrame::kNoStack || !on_own_stack(thread, frame->sp, frame->sp)) return;
   const isa::SignalsBlocked blocked;
-  const bool tail_call = is_return_point(frame->return_address);
+  const bool tail_call = is_in_trampoline(frame->return_address);
   frame->parent = report_cut_off(thread, frame->parent, frame->sp, !tail_call, nullptr);
 }
 

@@ -25,8 +25,8 @@ void release_chunks(ThreadState& thread);
 /// Number of frames the thread has chunks for. For tests and status.
 std::uint64_t frame_capacity(const ThreadState& thread);
 
-/// Writes an unwound event for the frame's call unless its entry was never written or its end was. Signals
-/// must be blocked.
+/// The frame's call will never return: runs its exit handlers, or writes an unwound event unless its entry
+/// was never written or its end was. Signals must be blocked.
 void report_unwound(CallFrame& frame);
 /// The packet that holds the newest events is about to be given away: looks now, for the thread's newest
 /// frames, whether an event that a signal handler interrupted is in it. Signals must be blocked.
@@ -34,8 +34,12 @@ void settle_events(ThreadState& thread);
 /// Has a call of the thread that a signal interrupted noted a place in this memory, where it will try to
 /// write its event when it goes on? Looks at the thread's 1024 newest frames. Signals must be blocked.
 bool is_writing_in(const ThreadState& thread, const void* begin, std::size_t bytes);
-/// Puts a claimed frame on the thread's free list.
+/// Puts a claimed frame on the thread's free list, with its blocks. Signals must be blocked.
 void put_free(ThreadState& thread, CallFrame& frame);
+/// Frees a frame that may be another thread's: that one finds it when it needs one. Signals must be blocked.
+void let_go(ThreadState& thread, CallFrame& frame);
+/// The same for the frame's blocks alone.
+void free_blocks(ThreadState& thread, CallFrame& frame);
 
 /// Told when a thread makes its first hooked call, with signals blocked; implemented by runtime/.
 extern "C" void ct_thread_started(ThreadState* thread);

@@ -14,7 +14,13 @@
 #define CT_FRAME_HOME 48
 #define CT_FRAME_SLOT 52
 #define CT_FRAME_EVENT 56
-#define CT_FRAME_BYTES 64
+// The second cache line is for probes: what is to run when the call ends.
+#define CT_FRAME_BLOCKS 64
+#define CT_FRAME_CLIENT 72
+#define CT_FRAME_GENERATION 80
+#define CT_FRAME_DATA 88
+#define CT_FRAME_DATA_BYTES 40
+#define CT_FRAME_BYTES 128
 
 // CallFrame::flags. A free frame has the last two set, so that a claimed one has them until its entry event
 // is written.
@@ -22,6 +28,7 @@
 #define CT_FLAG_ENTERING 2
 #define CT_FLAG_WRITING 4
 #define CT_FLAGS_FREE (CT_FLAG_ENTERING | CT_FLAG_WRITING)
+#define CT_FLAG_PROBE 8
 
 // ThreadState: in the thread's static TLS block
 #define CT_THREAD_FREE 0
@@ -29,6 +36,7 @@
 #define CT_THREAD_WRITER 16
 #define CT_THREAD_HOME 24
 #define CT_THREAD_SEQUENCE 32
+#define CT_THREAD_GUARD 40
 
 // Writer: the thread's place in its packet; zero-filled in a child after fork
 #define CT_WRITER_CURSOR 0
@@ -36,6 +44,67 @@
 
 // SiteRecord: what a stub hands to its trampoline
 #define CT_RECORD_HANDLER 0
-#define CT_RECORD_BODY 8
-#define CT_RECORD_EVENT 16
+#define CT_RECORD_TARGET 8
+#define CT_RECORD_SET 16
+#define CT_RECORD_EVENT 24
+#define CT_RECORD_ENTRY 32
 #define CT_RECORD_BYTES 48
+
+// Guard: which handlers a thread is running
+#define CT_GUARD_EPOCH 0
+#define CT_GUARD_SP 8
+#define CT_GUARD_COUNTERS 16
+
+// OpSet: the clients of a site
+#define CT_SET_HANDLER 0
+#define CT_SET_ENTRY 8
+#define CT_SET_CLIENT 16
+#define CT_SET_HITS 24
+#define CT_SET_GENERATION 32
+
+// Client: what exits look at
+#define CT_CLIENT_GENERATION 0
+#define CT_CLIENT_EXIT 8
+
+// CallRegs: on the stack while handlers run. Its end lies CT_REGS_BELOW bytes below the return slot, so that
+// the scratch registers that a trampoline saves first are in their places already. Vector registers lie
+// before it.
+#define CT_REGS_IP 0
+#define CT_REGS_SET 8
+#define CT_REGS_GUARD 16
+#define CT_REGS_SAVED_EPOCH 24
+#define CT_REGS_SAVED_SP 32
+#define CT_REGS_FLAGS 40
+#define CT_REGS_WIDTH 44
+#define CT_REGS_TARGET 48
+#define CT_REGS_PARENT 56
+#define CT_REGS_SP 64
+#define CT_REGS_R10 72
+#define CT_REGS_R9 80
+#define CT_REGS_R8 88
+#define CT_REGS_RDI 96
+#define CT_REGS_R11 104
+#define CT_REGS_RSI 112
+#define CT_REGS_RCX 120
+#define CT_REGS_RDX 128
+#define CT_REGS_RAX 136
+#define CT_REGS_BYTES 144
+#define CT_REGS_BELOW 8
+#define CT_REGS_OFFSET (CT_REGS_BYTES + CT_REGS_BELOW)  // from CallRegs up to the return slot
+
+// Before CallRegs: eight vector registers of up to 64 bytes, two x87 registers.
+#define CT_VECTOR_SLOT 64
+#define CT_X87_BYTES 32
+#define CT_VECTORS_BYTES (8 * CT_VECTOR_SLOT + CT_X87_BYTES)
+
+// CallRegs::flags
+#define CT_REGS_OVERRIDE 1         // entry: do not run the function
+#define CT_REGS_OVERRIDE_VECTOR 2  // and return CT_REGS_TARGET in the first vector register
+#define CT_REGS_SET_IP 4           // entry: go on at CT_REGS_TARGET
+#define CT_REGS_UNWOUND 8          // exit: the call did not return
+#define CT_REGS_EXIT 16            // an exit handler's
+
+// Direct calls: code of 16 bytes each, and a table of two words each
+#define CT_DIRECT_SLOTS 8192
+#define CT_DIRECT_SLOT_BYTES 16
+#define CT_DIRECT_TABLE_BYTES 16

@@ -9,26 +9,41 @@
 namespace calltap::trampoline {
 
 struct ThreadState;
+struct OpSet;
+struct Client;
+struct Guard;
 
 /// One patched site. Made with its stub, never moved, freed only when its module is gone. The stub jumps
 /// through `handler` with the record's address in the scratch register, so that a change of clients is one
 /// 8-byte store.
+///
+/// `handler` is a trampoline, a direct call's slot, or a redirect's function. Trampolines read `set` once,
+/// and pass the call on if the set they find wants another trampoline; so whoever stores first the set and
+/// then the handler switches from the old clients to the new ones in one step, whatever they are
+/// (docs/ops.md).
 struct SiteRecord {
   const void* handler = nullptr;
-  std::uint64_t body = 0;        // where the trampoline enters the function
-  std::uint64_t event_bits = 0;  // function << 32 | EventId::kEntry; 0 for a handler that writes no events
-  std::uint64_t unit = 0;        // address of the toggled byte
-  std::uint8_t off_byte = 0;
+  std::uint64_t target = 0;  // where trampolines go on: the body, a direct call's slot, a redirect's function
+  const OpSet* set = nullptr;    // null: no clients
+  std::uint64_t event_bits = 0;  // function << 32 | EventId::kEntry
+  std::uint64_t entry = 0;       // address of the function: what a pointer to it holds
+  std::uint8_t off_byte = 0;     // of the toggled byte
   std::uint8_t on_byte = 0;
-  std::uint8_t method = 0;            // plan::Method
-  std::uint8_t state = 0;             // patch::SiteState
-  std::uint32_t tail = 0;             // trap protocol: the original bytes behind the first
-  std::uint8_t pad_displacement = 0;  // trap protocol behind a pad: the d8 of the jump to it
+  std::uint8_t body_offset = 0;            // bytes from the toggled byte to the body
+  std::uint8_t landing_pad_bytes : 4 = 0;  // from the entry to the toggled byte
+  std::uint8_t method : 3 = 0;             // plan::Method
+  std::uint8_t is_on : 1 = 0;
+  std::uint32_t tail = 0;  // trap protocol: the original bytes behind the first
+
+  [[nodiscard]] std::uint64_t unit() const { return entry + landing_pad_bytes; }
+  [[nodiscard]] std::uint64_t body() const { return unit() + body_offset; }
 };
 static_assert(sizeof(SiteRecord) == CT_RECORD_BYTES);
 static_assert(offsetof(SiteRecord, handler) == CT_RECORD_HANDLER);
-static_assert(offsetof(SiteRecord, body) == CT_RECORD_BODY);
+static_assert(offsetof(SiteRecord, target) == CT_RECORD_TARGET);
+static_assert(offsetof(SiteRecord, set) == CT_RECORD_SET);
 static_assert(offsetof(SiteRecord, event_bits) == CT_RECORD_EVENT);
+static_assert(offsetof(SiteRecord, entry) == CT_RECORD_ENTRY);
 
 /// A hooked call in flight. It is claimed by incrementing `owner` from kFree (one instruction, so a signal
 /// handler can never be given the same frame), and holds the caller's return address and one callee-saved
@@ -45,6 +60,7 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
   static constexpr std::uint32_t kEntering = CT_FLAG_ENTERING;  // its entry event may not be written yet
   static constexpr std::uint32_t kWriting = CT_FLAG_WRITING;    // an event is about to be tried at `slot`
   static constexpr std::uint32_t kFreeFlags = CT_FLAGS_FREE;
+  static constexpr std::uint32_t kProbe = CT_FLAG_PROBE;  // has exit handlers instead of events
 
   std::uint64_t return_address = 0;
   std::uint64_t saved = 0;
@@ -57,9 +73,17 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
     CallFrame* next = nullptr;  // while free
     std::uint64_t age;          // while claimed: the thread's sequence number at entry
   };
-  std::uint32_t home = 0;   // serial of the thread whose free list it belongs to
-  std::uint32_t slot = 0;   // low half of the address where `event` was, or was about to be, written
-  std::uint64_t event = 0;  // 0: the call writes no events
+  std::uint32_t home = 0;  // serial of the thread whose free list it belongs to
+  std::uint32_t slot = 0;  // low half of the address where `event` was, or was about to be, written
+  union {
+    std::uint64_t event = 0;  // 0: the call writes no events
+    std::uint64_t ip;         // with kProbe: the function
+  };
+  // Exit handlers. A free frame has neither blocks nor a client.
+  CallFrame* blocks = nullptr;  // further claimed frames of which only this part is used, one an exit handler
+  const Client* client = nullptr;  // null: no exit handler
+  std::uint64_t generation = 0;    // of the client at entry: another one now means that it is gone
+  std::uint64_t data[CT_FRAME_DATA_BYTES / 8] = {};
 };
 static_assert(sizeof(CallFrame) == CT_FRAME_BYTES);
 static_assert(offsetof(CallFrame, return_address) == CT_FRAME_RET);
@@ -71,7 +95,11 @@ static_assert(offsetof(CallFrame, parent) == CT_FRAME_PARENT);
 static_assert(offsetof(CallFrame, next) == CT_FRAME_NEXT && offsetof(CallFrame, age) == CT_FRAME_AGE);
 static_assert(offsetof(CallFrame, home) == CT_FRAME_HOME);
 static_assert(offsetof(CallFrame, slot) == CT_FRAME_SLOT);
-static_assert(offsetof(CallFrame, event) == CT_FRAME_EVENT);
+static_assert(offsetof(CallFrame, event) == CT_FRAME_EVENT && offsetof(CallFrame, ip) == CT_FRAME_EVENT);
+static_assert(offsetof(CallFrame, blocks) == CT_FRAME_BLOCKS);
+static_assert(offsetof(CallFrame, client) == CT_FRAME_CLIENT);
+static_assert(offsetof(CallFrame, generation) == CT_FRAME_GENERATION);
+static_assert(offsetof(CallFrame, data) == CT_FRAME_DATA);
 
 /// Where a thread writes its next event. Lives on a page that the kernel zeroes in a forked child, so that a
 /// child that nobody told finds `cursor == nullptr` and never touches its parent's packets.
@@ -96,6 +124,7 @@ struct ThreadState {
   Writer* writer;
   std::uint32_t home;      // serial of this thread, never reused
   std::uint64_t sequence;  // calls hooked so far
+  Guard* guard;            // never null
   // The rest is for the slow path.
   struct FrameChunk* chunks;
   CallFrame* unwound;       // passed by an exception: kept until the unwinder is certainly done with it
@@ -107,6 +136,7 @@ static_assert(offsetof(ThreadState, top) == CT_THREAD_TOP);
 static_assert(offsetof(ThreadState, writer) == CT_THREAD_WRITER);
 static_assert(offsetof(ThreadState, home) == CT_THREAD_HOME);
 static_assert(offsetof(ThreadState, sequence) == CT_THREAD_SEQUENCE);
+static_assert(offsetof(ThreadState, guard) == CT_THREAD_GUARD);
 
 }  // namespace calltap::trampoline
 
@@ -117,6 +147,8 @@ extern thread_local constinit calltap::trampoline::ThreadState ct_thread
 /// Where a hooked body returns to.
 extern const char ct_return_point[];
 extern const char ct_bare_return_point[];
+extern const char ct_probe_return_point[];
+extern const char ct_probe_vectors_return_point[];
 /// The trampolines, as SiteRecord::handler.
 extern const char ct_recorder[];
 extern const char ct_bare_hook[];

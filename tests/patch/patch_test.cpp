@@ -23,7 +23,7 @@ class EveryLayout : public testing::TestWithParam<std::string> {
 
   static std::uint64_t hooked_calls() { return ct_thread.sequence; }
   [[nodiscard]] bool uses_trap() {
-    return module.patch().records()[0].method == static_cast<std::uint8_t>(plan::Method::kTrap);
+    return module.patch().record(0).method == static_cast<std::uint8_t>(plan::Method::kTrap);
   }
 };
 
@@ -153,7 +153,7 @@ TEST_P(EveryLayout, OneByteAToggle) {
 TEST_P(EveryLayout, RefusesTextThatIsNotWhatItShouldBe) {
   ASSERT_EQ(module.prepare(), "");
   // Somebody else's breakpoint on one of the functions.
-  const std::uint64_t unit = module.patch().records()[7].unit;
+  const std::uint64_t unit = module.patch().record(7).unit();
   const ByteChange breakpoint = {unit, *reinterpret_cast<const std::uint8_t*>(unit), 0xcc};
   {
     TextWriter writer;

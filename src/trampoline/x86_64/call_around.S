@@ -20,33 +20,15 @@
 //   rsp = rsp, return address = [rbx+CT_FRAME_RET], rbx = [rbx+CT_FRAME_SAVED], CFA = rsp+8
 // The CFA is not the caller's rsp: it must differ from the body's own CFA (S+8), or libgcc's second phase, which knows
 // a handler's frame by its CFA, stops here instead of in the frame that has the handler.
-#include "trampoline/layout.h"
 
-#define SAVED_RAX -16
-#define SAVED_RDX -24
-#define SAVED_RCX -32
-#define SAVED_RSI -40
-#define SAVED_R11 -48
-// The same slots seen from rsp after the pop.
-#define POPPED(x) ((x) - 8)
+#include "trampoline/x86_64/call_frame.inc"
+
 // A slow path moves rsp below its 128 bytes and keeps the five registers that the fast path has not saved there.
 #define SLOW_BYTES 176
 
 #define EXIT_ID 2
 
-// DW_CFA_val_expression(rsp): DW_OP_breg7 0. DW_CFA_expression(rip): DW_OP_breg3 RET; (rbx): DW_OP_breg3 SAVED.
-#define CFI_CALLER_RSP          .cfi_escape 0x16, 7, 2, 0x77, 0
 #define CFI_CALLER_RSP_SLOW     .cfi_escape 0x16, 7, 3, 0x77, 0xb0, 0x01  // SLOW_BYTES as SLEB128
-#define CFI_RETURN_IN_FRAME     .cfi_escape 0x10, 16, 2, 0x73, CT_FRAME_RET
-#define CFI_RBX_IN_FRAME        .cfi_escape 0x10, 3, 2, 0x73, CT_FRAME_SAVED
-
-.macro SAVE_SCRATCH
-        movq    %rax, SAVED_RAX(%rsp)
-        movq    %rdx, SAVED_RDX(%rsp)
-        movq    %rcx, SAVED_RCX(%rsp)
-        movq    %rsi, SAVED_RSI(%rsp)
-        movq    %r11, SAVED_R11(%rsp)
-.endm
 
 .macro SAVE_REST
         movq    %rdi, 0(%rsp)
@@ -138,22 +120,7 @@
         movq    %rdx, CT_WRITER_LAST(%rcx)
 .endm
 
-// Lets a frame go. rdi = offset of ct_thread. A frame made on another thread (a coroutine that moved) is only marked:
-// its home finds it when it needs one. Clobbers rax.
-.macro FREE_FRAME frame
-        movq    $-1, CT_FRAME_SP(\frame)
-        movabsq $(CT_FLAGS_FREE << 32 | 0xffffffff), %rax
-        movq    %rax, CT_FRAME_OWNER(\frame)
-        movl    %fs:CT_THREAD_HOME(%rdi), %eax
-        cmpl    %eax, CT_FRAME_HOME(\frame)
-        jne     9f
-        movq    %fs:CT_THREAD_FREE(%rdi), %rax
-        movq    %rax, CT_FRAME_NEXT(\frame)
-        movq    \frame, %fs:CT_THREAD_FREE(%rdi)
-9:
-.endm
-
-        .text
+        .section calltap_trampolines, "ax", @progbits
         .hidden ct_thread
         .hidden ct_frame_slow
         .hidden ct_stack_slow
@@ -224,7 +191,7 @@
         movq    POPPED(SAVED_RCX)(%rsp), %rcx
         movq    POPPED(SAVED_RDX)(%rsp), %rdx
         movq    POPPED(SAVED_RAX)(%rsp), %rax
-        call    *CT_RECORD_BODY(%r11)
+        call    *CT_RECORD_TARGET(%r11)
         .globl  \return_point
         .hidden \return_point
 \return_point:
@@ -363,7 +330,7 @@
         movq    SAVED_RCX(%rsp), %rcx
         movq    SAVED_RDX(%rsp), %rdx
         movq    SAVED_RAX(%rsp), %rax
-        jmp     *CT_RECORD_BODY(%r11)
+        jmp     *CT_RECORD_TARGET(%r11)
         .cfi_endproc
         .size   \name, . - \name
 .endm
@@ -373,6 +340,8 @@
 
         // The personality through a pointer, as position-independent unwind tables want it.
         .section .data.rel.ro, "aw", @progbits
+        .globl  ct_personality_reference
+        .hidden ct_personality_reference
         .p2align 3
 ct_personality_reference:
         .quad   ct_personality

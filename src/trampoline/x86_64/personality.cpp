@@ -1,17 +1,26 @@
-// What an exception does when it passes a trampoline: the call ended without returning.
+// What an exception does when it meets a trampoline. One from the hooked function passes: the call has ended
+// without returning. One from a handler ends here: a client's mistakes are not the program's.
+#include <unistd.h>
+
 #include <atomic>
 
 #include "isa/system.h"
 #include "trampoline/frames.h"
+#include "trampoline/handlers.h"
 #include "trampoline/unwinder.h"
 
 namespace calltap::trampoline {
 namespace {
 
 // From the Itanium C++ ABI, level 1; libgcc's and LLVM's unwinders agree.
+constexpr int kHandlerFound = 6;
+constexpr int kInstallContext = 7;
 constexpr int kContinueUnwind = 8;
+constexpr int kSearchPhase = 1;
 constexpr int kCleanupPhase = 2;
-constexpr int kRbx = 3;  // DWARF register number
+constexpr int kForcedUnwind = 8;
+constexpr int kRax = 0;  // DWARF register numbers
+constexpr int kRbx = 3;
 
 struct KnownUnwinder {
   std::atomic<std::uint64_t> low{0};
@@ -39,10 +48,67 @@ bool has_frame(std::uint64_t address) {
   return is_between(address, ct_recorder_owned, ct_recorder_let_go) ||
          is_between(address, ct_recorder_aside, ct_recorder_aside_end) ||
          is_between(address, ct_bare_hook_owned, ct_bare_hook_let_go) ||
-         is_between(address, ct_bare_hook_aside, ct_bare_hook_aside_end);
+         is_between(address, ct_bare_hook_aside, ct_bare_hook_aside_end) ||
+         is_between(address, ct_probe_owned, ct_probe_let_go) ||
+         is_between(address, ct_probe_aside, ct_probe_aside_end) ||
+         is_between(address, ct_probe_vectors_owned, ct_probe_vectors_let_go) ||
+         is_between(address, ct_probe_vectors_aside, ct_probe_vectors_aside_end);
 }
 
+/// Where trampolines call handlers, and where they go on when one has thrown.
+struct HandlerCall {
+  const char* returns_to;
+  const char* threw;
+};
+constexpr HandlerCall kHandlerCalls[] = {
+    {ct_entry_called, ct_entry_threw},
+    {ct_entry_vectors_called, ct_entry_vectors_threw},
+    {ct_probe_entry_called, ct_probe_entry_threw},
+    {ct_probe_exit_called, ct_probe_exit_threw},
+    {ct_probe_vectors_entry_called, ct_probe_vectors_entry_threw},
+    {ct_probe_vectors_exit_called, ct_probe_vectors_exit_threw},
+    {ct_call_handler_called, ct_call_handler_threw},
+    {ct_call_exit_handler_called, ct_call_exit_handler_threw},
+};
+
+const HandlerCall* find_handler_call(std::uint64_t address) {
+  for (const HandlerCall& call : kHandlerCalls) {
+    if (address == reinterpret_cast<std::uint64_t>(call.returns_to)) return &call;
+  }
+  return nullptr;
+}
+
+/// The thread is being unwound from within a handler, as by pthread_exit.
+void leave_guard() {
+  Guard* guard = ct_thread.guard;
+  if (guard->epoch == 0 || guard->epoch == Guard::kNoThread) return;
+  const auto& regs = *reinterpret_cast<const ct_regs*>(guard->sp);
+  guard->sp = regs.saved_sp;
+  guard->epoch = regs.saved_epoch;
+}
+
+/// An exception comes out of a handler.
+int catch_exception(const Unwinder& unwinder, int actions, void* exception, void* context,
+                    const HandlerCall& call) {
+  const bool can_catch = unwinder.set_register != nullptr && unwinder.set_address != nullptr;
+  if ((actions & kForcedUnwind) != 0 || !can_catch) {
+    if ((actions & kCleanupPhase) != 0) leave_guard();
+    return kContinueUnwind;
+  }
+  if ((actions & kSearchPhase) != 0) return kHandlerFound;
+  unwinder.set_register(context, kRax, reinterpret_cast<unsigned long>(exception));
+  unwinder.set_address(context, reinterpret_cast<unsigned long>(call.threw));
+  return kInstallContext;
+}
+
+Catcher catcher;
+std::atomic<std::uint64_t> thrown_exceptions{0};
+
 }  // namespace
+
+void set_catcher(Catcher c) { catcher = c; }
+
+std::uint64_t handlers_thrown() { return thrown_exceptions.load(std::memory_order_relaxed); }
 
 void add_unwinder(std::uint64_t low, std::uint64_t high, Unwinder functions) {
   for (KnownUnwinder& u : unwinders) {
@@ -73,10 +139,15 @@ using namespace calltap::trampoline;
 /// The unwinder reads the call frame once more after this returns, so the frame is not freed now but when the
 /// next one is passed, or when the thread ends.
 extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exception_class*/,
-                              void* /*exception*/, void* context) {
-  if ((actions & kCleanupPhase) == 0) return kContinueUnwind;
+                              void* exception, void* context) {
   const Unwinder unwinder = find_unwinder(reinterpret_cast<std::uint64_t>(__builtin_return_address(0)));
-  if (unwinder.get_register == nullptr || !has_frame(unwinder.get_address(context))) return kContinueUnwind;
+  if (unwinder.get_register == nullptr) return kContinueUnwind;
+  const std::uint64_t address = unwinder.get_address(context);
+  if (const HandlerCall* call = find_handler_call(address)) {
+    const int reason = catch_exception(unwinder, actions, exception, context, *call);
+    if (reason != kContinueUnwind) return reason;
+  }
+  if ((actions & kCleanupPhase) == 0 || !has_frame(address)) return kContinueUnwind;
   auto* frame = reinterpret_cast<CallFrame*>(unwinder.get_register(context, kRbx));
   const isa::SignalsBlocked blocked;
   report_unwound(*frame);
@@ -85,13 +156,28 @@ extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exce
   CallFrame* passed = thread.unwound;
   thread.unwound = frame;
   if (passed == nullptr || passed == frame) return kContinueUnwind;
-  if (passed->home == thread.home) {
-    put_free(thread, *passed);
-  } else {
-    passed->sp = CallFrame::kNoStack;
-    passed->flags = CallFrame::kFreeFlags;
-    passed->event = 0;
-    passed->owner = CallFrame::kFree;
-  }
+  let_go(thread, *passed);
   return kContinueUnwind;
+}
+
+/// From the trampoline, after a handler has thrown: the exception is over.
+extern "C" void ct_handler_threw(void* exception) {
+  // The first field of _Unwind_Exception is its class: four characters of the vendor, four of the language.
+  constexpr std::uint64_t kCpp = 0x432b2b00;  // "C++\0"
+  std::uint64_t exception_class = 0;
+  __builtin_memcpy(&exception_class, exception, sizeof exception_class);
+  if (catcher.begin != nullptr && (exception_class & 0xffffffff) == kCpp) {
+    catcher.begin(exception);
+    catcher.end();
+  } else {
+    for (const KnownUnwinder& u : unwinders) {
+      if (u.high.load(std::memory_order_acquire) == 0 || u.functions.delete_exception == nullptr) continue;
+      u.functions.delete_exception(exception);
+      break;
+    }
+  }
+  if (thrown_exceptions.fetch_add(1, std::memory_order_relaxed) == 0) {
+    constexpr char kText[] = "calltap: a handler threw an exception; it was caught, and the call goes on\n";
+    isa::native::system_call(SYS_write, STDERR_FILENO, reinterpret_cast<long>(kText), sizeof kText - 1);
+  }
 }

@@ -1,23 +1,20 @@
-#include "runtime/modules.h"
+#include "ops/modules.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <new>
-#include <string_view>
 
+#include "base/never_destroyed.h"
 #include "isa/system.h"
-#include "patch/patcher.h"
-#include "recorder/process.h"
-#include "runtime/never_destroyed.h"
-#include "site/sites.h"
-#include "site/symbols.h"
 #include "trampoline/unwinder.h"
 
-namespace calltap::runtime {
+namespace calltap::ops {
 namespace {
 
 namespace native = isa::native;
@@ -26,19 +23,6 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-constexpr std::size_t kMaxPath = 4096;
-
-/// A loaded module. Lives in a mapping of its own, as its path may be long and malloc is the program's.
-struct Module {
-  Module* next = nullptr;
-  const link_map* map = nullptr;
-  std::uint64_t load_bias = 0;
-  std::uint64_t dynamic = 0;      // with the bias: tells a module from another at the same address
-  std::uint64_t unwinder_at = 0;  // set if it was registered as an unwinder
-  bool seen = false;
-  patch::ModulePatch patch;
-};
-
 /// Which function numbers a file's sites have, so that a file that comes again gets the same.
 struct Numbering {
   std::uint64_t identity = 0;
@@ -46,10 +30,11 @@ struct Numbering {
   std::uint32_t site_count = 0;
 };
 
-const ModuleSettings* settings = nullptr;
 Module* modules = nullptr;
-constinit NeverDestroyed<Array<Numbering>> numberings;
+constinit base::NeverDestroyed<Array<Numbering>> numberings;
 std::uint32_t next_function = 1;
+void (*loader_changed)() = nullptr;
+std::atomic<site::Demangler::Function> demangler{nullptr};
 
 std::uint64_t hash(std::span<const std::uint8_t> bytes, std::uint64_t seed) {
   std::uint64_t value = seed ^ 0xcbf29ce484222325;  // FNV-1a
@@ -74,7 +59,7 @@ bool resolve_path(const link_map& map, bool is_program, char* path) {
   if (name == nullptr || name[0] == '\0' || std::string_view(name).find('/') == std::string_view::npos)
     return false;
   if (name[0] == '/' && !is_program) {
-    if (std::strlen(name) >= kMaxPath) return false;
+    if (std::strlen(name) >= Module::kMaxPath) return false;
     std::memcpy(path, name, std::strlen(name) + 1);
     return true;
   }
@@ -87,7 +72,7 @@ bool resolve_path(const link_map& map, bool is_program, char* path) {
     digits[count++] = static_cast<char>('0' + rest % 10);
   for (std::size_t at = 14; count > 0; ++at) link[at] = digits[--count];
   const long n = native::system_call(SYS_readlink, reinterpret_cast<long>(link), reinterpret_cast<long>(path),
-                                     kMaxPath - 1);
+                                     Module::kMaxPath - 1);
   native::system_call(SYS_close, fd);
   if (n <= 0) return false;
   path[n] = '\0';
@@ -135,40 +120,29 @@ bool is_unwinder(std::string_view name) {
 }
 
 /// The unwinder's functions that the personality routine needs, if the module has them.
-void find_unwinder(Module& module, const site::ElfFile& file, const site::SymbolTable& symbols) {
+void find_unwinder(Module& module) {
   trampoline::Unwinder unwinder;
-  for (const site::Symbol& symbol : symbols.symbols()) {
+  for (const site::Symbol& symbol : module.symbols.symbols()) {
     auto* address = reinterpret_cast<void*>(base::to_target(symbol.address, module.load_bias).value);
     if (symbol.name == "_Unwind_GetGR") {
       unwinder.get_register = reinterpret_cast<decltype(unwinder.get_register)>(address);
     } else if (symbol.name == "_Unwind_GetIP") {
       unwinder.get_address = reinterpret_cast<decltype(unwinder.get_address)>(address);
+    } else if (symbol.name == "_Unwind_SetGR") {
+      unwinder.set_register = reinterpret_cast<decltype(unwinder.set_register)>(address);
+    } else if (symbol.name == "_Unwind_SetIP") {
+      unwinder.set_address = reinterpret_cast<decltype(unwinder.set_address)>(address);
+    } else if (symbol.name == "_Unwind_DeleteException") {
+      unwinder.delete_exception = reinterpret_cast<decltype(unwinder.delete_exception)>(address);
     }
   }
   if (unwinder.get_register == nullptr || unwinder.get_address == nullptr) return;
-  for (const site::Segment& segment : file.segments()) {
+  for (const site::Segment& segment : module.file.segments()) {
     if (segment.type != PT_LOAD || (segment.flags & PF_X) == 0) continue;
     const std::uint64_t low = base::to_target(segment.address, module.load_bias).value;
     trampoline::add_unwinder(low, low + segment.memory_size, unwinder);
     module.unwinder_at = low;
   }
-}
-
-Result<Array<std::uint32_t>> select_sites(std::span<const site::Site> sites, const site::SymbolTable& symbols,
-                                          std::string_view module_name) {
-  Array<std::uint32_t> selected;
-  site::Demangler demangler(settings->demangle, settings->release);
-  const bool all = settings->filter.empty();
-  for (std::uint32_t i = 0; i < sites.size(); ++i) {
-    bool wanted = all;
-    if (!all) {
-      char buffer[512];
-      const std::string_view name = site::function_name(symbols, module_name, sites[i].entry, buffer);
-      wanted = settings->filter.selects({module_name, name, demangler.demangle(name)});
-    }
-    if (wanted && !selected.push_back(i)) return ErrorCode::kOutOfMemory;
-  }
-  return selected;
 }
 
 std::uint32_t number_functions(const char* path, const site::ElfFile& file, std::uint32_t count) {
@@ -183,70 +157,6 @@ std::uint32_t number_functions(const char* path, const site::ElfFile& file, std:
   return first;
 }
 
-void tell_tool(Connection* connection, const Module& module, const char* path, const site::ElfFile& file,
-               std::uint32_t first_function, std::uint32_t site_count, patch::Counts counts) {
-  Connection own;
-  if (connection == nullptr) {
-    buffer::Hello hello;
-    hello.reason = buffer::HelloReason::kModules;
-    std::memcpy(hello.parent_uuid, recording_uuid().data(), sizeof hello.parent_uuid);
-    if (!own.open() || !own.send({reinterpret_cast<const std::uint8_t*>(&hello), sizeof hello})) return;
-    connection = &own;
-  }
-  std::uint8_t message[sizeof(buffer::Module) + kMaxPath];
-  buffer::Module m;
-  m.load_bias = module.load_bias;
-  m.first_function = first_function;
-  m.site_count = site_count;
-  m.patched_count = counts.prepared;
-  m.refused_count = counts.refused;
-  m.build_id_bytes = static_cast<std::uint32_t>(std::min(file.build_id().size(), sizeof m.build_id));
-  std::copy_n(file.build_id().begin(), m.build_id_bytes, m.build_id);
-  m.path_bytes = static_cast<std::uint32_t>(std::strlen(path));
-  m.header.size = static_cast<std::uint32_t>(sizeof m + m.path_bytes);
-  std::memcpy(message, &m, sizeof m);
-  std::memcpy(message + sizeof m, path, m.path_bytes);
-  static_cast<void>(connection->send({message, m.header.size}));
-}
-
-/// Reads, selects, patches, and tells. What cannot be done is left alone: the program runs as if we were not
-/// there.
-void patch_module(Module& module, const link_map& map, const char* path, Connection* connection) {
-  auto file = site::ElfFile::open(path);
-  if (!file || !is_loaded_file(map, *file)) return;
-  const std::string_view name = base_name(path);
-  auto sites = site::discover(*file);
-  const bool has_sites = sites && !sites->empty();
-  if (!has_sites && !is_unwinder(name)) return;
-  auto symbols = site::SymbolTable::load(*file, "/usr/lib/debug", path);
-  if (!symbols) return;
-  find_unwinder(module, *file, *symbols);
-  if (!has_sites) return;
-  auto selected = select_sites(*sites, *symbols, name);
-  if (!selected) return;
-  const auto count = static_cast<std::uint32_t>(sites->size());
-  patch::Selection selection;
-  selection.file = &*file;
-  selection.sites = *sites;
-  selection.selected = *selected;
-  selection.load_bias = module.load_bias;
-  selection.first_function = number_functions(path, *file, count);
-  selection.handler = ct_recorder;
-  patch::Counts counts;
-  {
-    patch::Patcher patcher;
-    if (auto prepared = patcher.prepare(selection, module.patch)) {
-      counts = *prepared;
-    } else {
-      counts.refused = static_cast<std::uint32_t>(selected->size());
-    }
-  }
-  // The tool knows the functions before the first of their events can reach it.
-  tell_tool(connection, module, path, *file, selection.first_function, count, counts);
-  patch::Patcher patcher;
-  static_cast<void>(patcher.enable(module.patch, 0, module.patch.records().size()));
-}
-
 Module* find_module(const link_map& map) {
   for (Module* m = modules; m != nullptr; m = m->next) {
     if (m->map == &map && m->load_bias == map.l_addr &&
@@ -255,34 +165,6 @@ Module* find_module(const link_map& map) {
     }
   }
   return nullptr;
-}
-
-void add_module(const link_map& map, bool is_program, Connection* connection) {
-  void* memory = isa::map_memory(sizeof(Module));
-  if (memory == nullptr) return;
-  auto* module = new (memory) Module;
-  module->map = &map;
-  module->load_bias = map.l_addr;
-  module->dynamic = reinterpret_cast<std::uint64_t>(map.l_ld);
-  module->seen = true;
-  module->next = modules;
-  modules = module;
-  char path[kMaxPath];
-  if (resolve_path(map, is_program, path)) patch_module(*module, map, path, connection);
-}
-
-void remove_unseen() {
-  for (Module** link = &modules; *link != nullptr;) {
-    Module* module = *link;
-    if (module->seen) {
-      link = &module->next;
-      continue;
-    }
-    *link = module->next;
-    if (module->unwinder_at != 0) trampoline::remove_unwinder(module->unwinder_at);
-    module->~Module();
-    native::system_call(SYS_munmap, reinterpret_cast<long>(module), sizeof(Module));
-  }
 }
 
 /// glibc 2.35 and later: one list a dlmopen namespace, chained in an extended structure.
@@ -306,38 +188,122 @@ void for_each_loaded(Visit visit) {
   }
 }
 
+void add_module(const link_map& map, bool is_program, ModuleAdded added) {
+  void* memory = isa::map_memory(sizeof(Module));
+  if (memory == nullptr) return;
+  auto* module = new (memory) Module;
+  module->map = &map;
+  module->load_bias = map.l_addr;
+  module->dynamic = reinterpret_cast<std::uint64_t>(map.l_ld);
+  module->seen = true;
+  module->next = modules;
+  modules = module;
+  if (!resolve_path(map, is_program, module->path) || !open_module(*module)) return;
+  module->is_usable = true;
+  module->site_count = static_cast<std::uint32_t>(module->sites.size());
+  if (module->site_count != 0 || is_unwinder(module->name())) find_unwinder(*module);
+  if (module->site_count == 0) return close_module(*module);
+  module->first_function = number_functions(module->path, module->file, module->site_count);
+  added(*module);
+}
+
+void remove_unseen(ModuleRemoved removed) {
+  for (Module** link = &modules; *link != nullptr;) {
+    Module* module = *link;
+    if (module->seen) {
+      link = &module->next;
+      continue;
+    }
+    removed(*module);
+    *link = module->next;
+    if (module->unwinder_at != 0) trampoline::remove_unwinder(module->unwinder_at);
+    module->~Module();
+    isa::unmap_memory(module, sizeof(Module));
+  }
+}
+
 /// In the loader's place of notification, with its lock held. A list in the middle of a change is not looked
 /// at.
 void on_loader_change() {
-  bool consistent = true;
   for (const r_debug* space = &_r_debug; space != nullptr; space = next_space(space)) {
-    if (space->r_state != r_debug::RT_CONSISTENT) consistent = false;
+    if (space->r_state != r_debug::RT_CONSISTENT) return;
   }
-  if (consistent) update_modules(nullptr);
+  loader_changed();
 }
 
 }  // namespace
 
-void set_module_settings(const ModuleSettings* s) {
-  settings = s;
-  numberings.create();
+std::string_view Module::name() const { return base_name(path); }
+
+std::string_view Module::function_name(std::uint64_t entry, std::span<char> buffer) const {
+  return site::function_name(symbols, name(), base::to_link(base::TargetAddress(entry), load_bias), buffer);
 }
 
-void update_modules(Connection* connection) {
-  if (recorder::process().mode.load(std::memory_order_acquire) == recorder::Mode::kUnknown) {
-    recorder::connect_process();  // a child that loads a module before its first hooked call
+Result<void> open_module(Module& module) {
+  if (module.is_open) return {};
+  auto file = site::ElfFile::open(module.path);
+  if (!file) return file.error();
+  if (!is_loaded_file(*module.map, *file)) return ErrorCode::kBuildIdMismatch;
+  auto sites = site::discover(*file);
+  if (!sites) return sites.error();
+  module.file = std::move(*file);
+  module.sites = std::move(*sites);
+  if (!module.sites.empty() || is_unwinder(module.name())) {
+    auto symbols = site::SymbolTable::load(module.file, "/usr/lib/debug", module.path);
+    if (!symbols) return symbols.error();
+    module.symbols = std::move(*symbols);
   }
+  module.is_open = true;
+  return {};
+}
+
+void close_module(Module& module) {
+  module.symbols = site::SymbolTable();
+  module.sites = Array<site::Site>();
+  module.file = site::ElfFile();
+  module.is_open = false;
+}
+
+Module* first_module() { return modules; }
+
+Module* find_module(std::uint64_t address) {
+  for (Module* m = modules; m != nullptr; m = m->next) {
+    if (!m->is_usable || m->site_count == 0 || !open_module(*m)) continue;
+    for (const site::Segment& segment : m->file.segments()) {
+      const std::uint64_t low = base::to_target(segment.address, m->load_bias).value;
+      if (segment.type == PT_LOAD && (segment.flags & PF_X) != 0 && address - low < segment.memory_size)
+        return m;
+    }
+  }
+  return nullptr;
+}
+
+void update_modules(ModuleAdded added, ModuleRemoved removed) {
+  numberings.create_once();
   for (Module* m = modules; m != nullptr; m = m->next) m->seen = false;
   for_each_loaded([](const link_map& map, bool) {
     if (Module* known = find_module(map)) known->seen = true;
   });
-  remove_unseen();
-  for_each_loaded([connection](const link_map& map, bool is_program) {
-    if (find_module(map) == nullptr) add_module(map, is_program, connection);
+  remove_unseen(removed);
+  for_each_loaded([added](const link_map& map, bool is_program) {
+    if (find_module(map) == nullptr) add_module(map, is_program, added);
   });
 }
 
-Result<void> watch_loader() {
+void find_library_functions() {
+  if (demangler.load(std::memory_order_acquire) != nullptr) return;
+  trampoline::Catcher catcher;
+  catcher.begin = reinterpret_cast<decltype(catcher.begin)>(::dlsym(RTLD_DEFAULT, "__cxa_begin_catch"));
+  catcher.end = reinterpret_cast<decltype(catcher.end)>(::dlsym(RTLD_DEFAULT, "__cxa_end_catch"));
+  if (catcher.begin != nullptr && catcher.end != nullptr) trampoline::set_catcher(catcher);
+  demangler.store(reinterpret_cast<site::Demangler::Function>(::dlsym(RTLD_DEFAULT, "__cxa_demangle")),
+                  std::memory_order_release);
+}
+
+site::Demangler::Function demangle_function() { return demangler.load(std::memory_order_acquire); }
+
+Result<void> watch_loader(void (*changed)()) {
+  loader_changed = changed;
   // glibc's _dl_debug_state is a lone `ret` (perhaps behind a landing pad) with alignment padding behind it,
   // which nothing executes: room for a jump. Debuggers put a breakpoint there and are content with whatever
   // bytes they find.
@@ -356,4 +322,4 @@ Result<void> watch_loader() {
                           reinterpret_cast<std::uint64_t>(&on_loader_change));
 }
 
-}  // namespace calltap::runtime
+}  // namespace calltap::ops

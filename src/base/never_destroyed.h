@@ -4,18 +4,26 @@
 
 #include <new>
 
-namespace calltap::runtime {
+namespace calltap::base {
 
 /// Zero bytes until create(), which must come before get(). No constructor and no destructor run on their
 /// own.
 template <class T>
 class NeverDestroyed {
  public:
-  T& create() { return *new (bytes_) T; }
+  T& create() {
+    created_ = true;
+    return *new (bytes_) T;
+  }
+  T& create_once() {
+    if (!created_) create();
+    return get();
+  }
   T& get() { return *std::launder(reinterpret_cast<T*>(bytes_)); }
 
  private:
   alignas(T) unsigned char bytes_[sizeof(T)] = {};
+  bool created_ = false;
 };
 
-}  // namespace calltap::runtime
+}  // namespace calltap::base

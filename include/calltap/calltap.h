@@ -1,0 +1,236 @@
+/* Calltap's C interface: attach clients ("ops") to the functions of the calling process while it runs.
+ *
+ * A function can be attached to if it was compiled with -fpatchable-function-entry (see calltap_instrument()
+ * in CMake, or `pkg-config --variable=instrument calltap`). The verbs and the rules follow the kernel's
+ * ftrace:
+ *
+ *   ct_ops *ops = ct_new_callback(on_call, NULL, 0);
+ *   ct_set_filter(ops, "parse_*", 0);
+ *   if (ct_register_ops(ops) != 0) fprintf(stderr, "%s\n", ct_error_text());
+ *   ...
+ *   ct_unregister_ops(ops);         no handler runs any more, and none will
+ *   ct_free_ops(ops);
+ *
+ * Return values    0 or a negative errno value. ct_error_text() then says what is wrong, with addresses and
+ * bytes. Threads          every function may be called by any thread at any time, but in a handler   only
+ * where it says so: what would have to wait for the handler itself returns -EDEADLK; in a signal    never,
+ * except for the accessors of ct_regs inside a handler. Stability        symbols are versioned (CALLTAP_1);
+ * structures grow at the end and carry their size.
+ */
+#ifndef CALLTAP_CALLTAP_H
+#define CALLTAP_CALLTAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One client: a filter, handlers and flags. Made by ct_new_*(), freed by ct_free_ops(). */
+typedef struct ct_ops ct_ops;
+
+/* The registers of a hooked call, as seen and changed by handlers. Valid until the handler returns. */
+typedef struct ct_regs ct_regs;
+
+/* ------------------------------------------------------------------------------------------------------
+ * handlers
+ *
+ * ip         address of the function (what a pointer to it holds)
+ * parent_ip  address that the call returns to
+ * data       `data_bytes` of memory that belong to this one call, zeroed before the entry handler; 8-byte
+ * aligned
+ *
+ * Handlers run on the calling thread and its stack. They may use everything the function could: malloc,
+ * stdio, locks, fork, dlopen. What they call is not hooked: calls of hooked functions by a handler run as if
+ * nobody were attached, and count as missed. A handler must not leave by longjmp or switch coroutines. If it
+ * throws, the exception is caught and destroyed where the handler was called, counted (ct_handlers_thrown)
+ * and, the first time, reported on standard error.
+ */
+
+/* At the entry of a function. */
+typedef void ct_callback(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs);
+
+/* At the entry, for a probe. Not 0: this call's exit handler is not wanted. */
+typedef int ct_entry_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data);
+
+/* When the call has ended: by a return, by a skipped body, or (ct_regs_unwound) by an exception, a longjmp,
+ * or the end of its thread. */
+typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data);
+
+/* ---------------------------------------------------------------------------------------------------------
+ * flags */
+
+/* The handlers and all they call were compiled with -mgeneral-regs-only: vector registers need not be saved
+ * around them, and ct_regs has none. */
+#define CT_GENERAL_REGS_ONLY 0x1u
+/* The global switch refuses while this ops is registered. Direct calls and redirects have this by themselves.
+ */
+#define CT_PERMANENT 0x2u
+/* A direct call or redirect that the global switch may turn off. */
+#define CT_NOT_PERMANENT 0x4u
+/* Registering is no error if no function of a loaded module matches: modules may come. */
+#define CT_ALLOW_NO_MATCH 0x8u
+/* A callback that may call ct_regs_set_ip(): counts as a redirect, of which a function can have one. */
+#define CT_IPMODIFY 0x10u
+
+#define CT_DATA_MAX 40 /* bytes of per-call data that a probe can have */
+
+/* -------------------------------------------------------------------------------------------- making and
+ * freeing */
+
+/* NULL when memory is exhausted or an argument is invalid (ct_error_text() says which). `user` is what
+ * ct_ops_user() returns. */
+ct_ops* ct_new_callback(ct_callback* callback, void* user, unsigned flags);
+/* Either handler may be NULL. An entry-only probe costs what a callback costs. */
+ct_ops* ct_new_probe(ct_entry_handler* entry, ct_exit_handler* exit, size_t data_bytes, void* user,
+                     unsigned flags);
+/* For ct_register_direct() and ct_register_redirect(). */
+ct_ops* ct_new_ops(void* user, unsigned flags);
+/* Unregisters if need be. NULL is fine. Errors: as ct_unregister_ops(), and then nothing is freed. */
+int ct_free_ops(ct_ops* ops);
+
+void* ct_ops_user(const ct_ops* ops); /* any context */
+
+/* A name for ct_enabled_functions() and error texts; at most 63 bytes are kept. */
+void ct_set_name(ct_ops* ops, const char* name);
+
+/* -------------------------------------------------------------------------------------------------------
+ * filters
+ *
+ * An ops is attached to every function that its filter selects, in modules loaded now or later. No pattern:
+ * all functions (not for direct calls and redirects). Notrace patterns win. A pattern is
+ *
+ *   ["!"] [module-glob ":"] name-glob        with  *  ?  [abc]  [a-z]  [!a-z]  \x
+ *
+ * and is matched with the symbol, the demangled signature, and the demangled name without parameters; "!"
+ * removes what earlier patterns selected. `reset` drops what was there; with it, a registered ops goes from
+ * the old filter to the new one without a moment in which it is attached to anything else. Changing the
+ * filter of a registered ops is all or nothing.
+ *
+ * Errors: -EINVAL malformed pattern (the text has the column); for a registered ops as ct_register_ops().
+ */
+int ct_set_filter(ct_ops* ops, const char* pattern, int reset);
+int ct_set_notrace(ct_ops* ops, const char* pattern, int reset);
+/* Exactly this symbol (no glob characters, mangled or not), at least one loaded module must have it: -ENOENT.
+ */
+int ct_set_filter_symbol(ct_ops* ops, const char* symbol, int reset);
+/* Exactly the function at this address. -ENXIO: it is not the entry of a function of a loaded module that can
+ * be attached to (misaligned, foreign, or in no module). */
+int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
+
+/* --------------------------------------------------------------------------------------------------
+ * registration
+ *
+ * All or nothing: on an error no function is left attached to that was not before. Handlers may run before
+ * these return. After an unregister or disable returns 0, none of the client's handlers runs and none will:
+ * exits still pending are dropped, and what the client owns may be freed or unloaded.
+ *
+ *   -ENOENT      no function matches                 -EEXIST    the ops is registered already
+ *   -EBUSY       a function has a redirect or a direct call already, or the global switch is off for a
+ * permanent ops -EINVAL      a redirect or direct call without a filter, or an ops without a handler
+ *   -EOPNOTSUPP  a function named by symbol or address has a site that cannot be patched (the text has the
+ * reason) -EACCES      the trampoline or replacement is not in executable memory -ESRCH       the ops is not
+ * registered           -EDEADLK   called by a handler -ENOMEM, -EPERM (code cannot be written), -ENODEV
+ * (patching has stopped after an inconsistency)
+ */
+int ct_register_ops(ct_ops* ops);
+int ct_unregister_ops(ct_ops* ops);
+
+/* Detach from and attach to all functions without giving up the registration. */
+int ct_disable_ops(ct_ops* ops);
+int ct_enable_ops(ct_ops* ops);
+
+/* A direct call: each function calls `trampoline`, nothing between, before its own code. x86-64: it is
+ * entered with all registers as the function would see them, (rsp) leading back into the function and 8(rsp)
+ * the caller's return address; it must keep all argument registers, rax, r10 and the callee-saved ones, and
+ * end with `ret`. It runs after the entry handlers of other ops.
+ *
+ * Unregister: no thread enters the trampoline any more; threads may still be inside, which only it can know.
+ */
+int ct_register_direct(ct_ops* ops, const void* trampoline);
+int ct_unregister_direct(ct_ops* ops);
+/* Every call sees the old or the new target. */
+int ct_modify_direct(ct_ops* ops, const void* trampoline);
+
+/* A redirect: the functions are replaced by `replacement`, which has their signature. */
+int ct_register_redirect(ct_ops* ops, const void* replacement);
+int ct_unregister_redirect(ct_ops* ops);
+/* The function itself, past all hooks: what a replacement calls as the original. NULL if the address is not
+ * that of an attached function. Stays valid while the module is loaded. */
+void* ct_original(const void* function);
+
+/* ------------------------------------------------------------------------------------------------- global
+ * switch */
+
+/* 0: every ops is detached, -EBUSY while a permanent one is registered. 1: all are attached again. */
+int ct_set_enabled(int enabled);
+int ct_enabled(void);
+
+/* --------------------------------------------------------------------------------------------------------
+ * status */
+
+/* Who is attached where: one line a function,
+ *
+ *   name [module] (count) R I D O M  ops-name ...
+ *
+ * R saves registers for a handler that has not CT_GENERAL_REGS_ONLY, I redirected, D direct call, O one ops
+ * alone is called without a list, M was ever redirected or directly called. Like snprintf: returns the length
+ * of the whole text, writes at most `size` bytes with the terminating zero. -EDEADLK in a handler. */
+long ct_enabled_functions(char* text, size_t size);
+
+uint64_t ct_ops_hits(const ct_ops* ops);    /* calls whose entry handler ran */
+uint64_t ct_ops_missed(const ct_ops* ops);  /* calls that should have been seen and were not: made by a
+                                               handler, or no  memory for a call frame */
+uint64_t ct_handlers_thrown(void);          /* exceptions that came out of handlers, of all clients */
+size_t ct_ops_functions(const ct_ops* ops); /* functions it is attached to */
+
+/* What went wrong in the calling thread's last call of this interface that failed; "" if none has. */
+const char* ct_error_text(void);
+
+/* ----------------------------------------------------------------------------------------------------
+ * registers
+ *
+ * For handlers, on their own `regs`. No errors: what there is not reads as 0.
+ */
+
+/* The n-th (from 0) argument of integer or pointer class: registers first, then the stack, where n counts the
+ * stack's 8-byte slots on. */
+uint64_t ct_regs_argument(const ct_regs* regs, unsigned n);
+void ct_regs_set_argument(ct_regs* regs, unsigned n, uint64_t value);
+/* The n-th 8-byte slot of stack arguments. */
+uint64_t ct_regs_stack_argument(const ct_regs* regs, unsigned n);
+/* The n-th argument (0 to 7) of class double or float. 0 with CT_GENERAL_REGS_ONLY. */
+double ct_regs_double_argument(const ct_regs* regs, unsigned n);
+float ct_regs_float_argument(const ct_regs* regs, unsigned n);
+/* The n-th vector argument register: address of its 16, 32 or 64 bytes, `*bytes` of which the program may
+ * use. NULL if there is none. Writing to it changes the register. In an exit handler: of the return value, n
+ * 0 or 1. */
+void* ct_regs_vector(ct_regs* regs, unsigned n, size_t* bytes);
+
+uint64_t ct_regs_ip(const ct_regs* regs); /* the function */
+uint64_t ct_regs_parent_ip(const ct_regs* regs);
+uint64_t ct_regs_sp(const ct_regs* regs); /* stack pointer at the entry: where the return address is */
+
+/* In exit handlers: the return value. The second word of a 16-byte one is n 1. */
+uint64_t ct_regs_return_value(const ct_regs* regs);
+uint64_t ct_regs_return_word(const ct_regs* regs, unsigned n);
+double ct_regs_double_return_value(const ct_regs* regs);
+void ct_regs_set_return_value(ct_regs* regs, uint64_t value);
+void ct_regs_set_double_return_value(ct_regs* regs, double value);
+/* Not 0: the call did not return; there is no return value. */
+int ct_regs_unwound(const ct_regs* regs);
+
+/* In entry handlers ("fmod_ret"): do not run the function, return this value. Later entry handlers of the
+ * same call still run, direct calls and the body do not, exit handlers do. */
+void ct_regs_override_return(ct_regs* regs, uint64_t value);
+void ct_regs_override_double_return(ct_regs* regs, double value);
+int ct_regs_overridden(const ct_regs* regs);
+/* In entry handlers with CT_IPMODIFY: go on at this address instead of the function. */
+void ct_regs_set_ip(ct_regs* regs, uint64_t ip);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,278 @@
+// The C interface of include/calltap/calltap.h over the engine.
+#include "calltap/calltap.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "api/error_text.h"
+#include "ops/engine.h"
+#include "ops/quiescence.h"
+#include "trampoline/handlers.h"
+#include "trampoline/unwinder.h"
+
+#pragma GCC visibility push(default)
+
+using namespace calltap;
+using api::report;
+using base::ErrorCode;
+using base::Result;
+using ops::EngineLock;
+using ops::Failure;
+using ops::Role;
+
+namespace {
+
+constexpr unsigned kAllFlags =
+    CT_GENERAL_REGS_ONLY | CT_PERMANENT | CT_NOT_PERMANENT | CT_ALLOW_NO_MATCH | CT_IPMODIFY;
+
+/// Runs `operation(failure)` under the engine's lock, and turns what comes of it into a return value.
+template <class Operation>
+int locked(const char* function, Operation operation) {
+  if (trampoline::in_handler()) return report(function, ErrorCode::kInHandler);
+  ops::find_library_functions();
+  if (auto started = ops::start_engine(); !started) return report(function, started, {});
+  Failure failure;
+  Result<void> done;
+  {
+    const EngineLock lock;
+    done = operation(failure);
+  }
+  return report(function, done, failure);
+}
+
+ct_ops* make(const char* function, void* user, unsigned flags, trampoline::EntryHandler entry,
+             trampoline::ExitHandler exit, std::size_t data_bytes) {
+  if ((flags & ~kAllFlags) != 0 || data_bytes > CT_DATA_MAX) {
+    report(function, ErrorCode::kInvalidArgument);
+    return nullptr;
+  }
+  ct_ops* client = nullptr;
+  const int failed = locked(function, [&](Failure&) -> Result<void> {
+    client = ops::new_client();
+    if (client == nullptr) return ErrorCode::kOutOfMemory;
+    client->role = Role::kHandlers;
+    client->entry = entry;
+    client->exit = exit;
+    client->wants_exit = exit != nullptr;
+    client->user = user;
+    client->flags = flags;
+    client->data_bytes = static_cast<std::uint32_t>(data_bytes);
+    client->functions = 0;
+    return {};
+  });
+  return failed != 0 ? nullptr : client;
+}
+
+/// A callback's result is nothing; a probe's entry handler's is.
+trampoline::EntryHandler as_entry(ct_callback* callback) {
+  return reinterpret_cast<trampoline::EntryHandler>(reinterpret_cast<void*>(callback));
+}
+trampoline::EntryHandler as_entry(ct_entry_handler* entry) {
+  return reinterpret_cast<trampoline::EntryHandler>(reinterpret_cast<void*>(entry));
+}
+trampoline::ExitHandler as_exit(ct_exit_handler* exit) {
+  return reinterpret_cast<trampoline::ExitHandler>(reinterpret_cast<void*>(exit));
+}
+
+/// Exchanges the filter for one that `change` makes of it.
+template <class Change>
+int change_filter(const char* function, ct_ops* client, Change change) {
+  return locked(function, [&](Failure& failure) -> Result<void> {
+    ops::FunctionFilter filter;
+    if (auto copied = filter.copy_from(client->filter); !copied) return copied;
+    if (auto changed = change(filter, failure); !changed) return changed;
+    return ops::set_client_filter(*client, filter, failure);
+  });
+}
+
+/// For operations after which nobody may be running the client's handlers any more.
+int wait_and_finish(const char* function, ct_ops* client, bool unregistered) {
+  const auto epoch = ops::wait_for_handlers();
+  if (!epoch) return report(function, Result<void>(epoch.error()), {});
+  const EngineLock lock;
+  if (unregistered) ops::finish_unregister(*client, *epoch);
+  return 0;
+}
+
+int unregister(const char* function, ct_ops* client, Role role) {
+  const int failed = locked(function, [&](Failure& failure) -> Result<void> {
+    if (client->role != role) return ErrorCode::kNotRegistered;
+    return ops::begin_unregister(*client, failure);
+  });
+  return failed != 0 ? failed : wait_and_finish(function, client, true);
+}
+
+int register_target(const char* function, ct_ops* client, Role role, const void* target) {
+  const int failed = locked(function, [&](Failure& failure) -> Result<void> {
+    if (client->is_registered()) return ErrorCode::kAlreadyRegistered;
+    if (client->entry != nullptr || client->exit != nullptr) return ErrorCode::kInvalidArgument;
+    client->role = role;
+    client->target = reinterpret_cast<std::uint64_t>(target);
+    auto done = ops::register_client(*client, failure);
+    if (!done) client->role = Role::kHandlers;
+    return done;
+  });
+  return failed;
+}
+
+}  // namespace
+
+extern "C" {
+
+ct_ops* ct_new_callback(ct_callback* callback, void* user, unsigned flags) {
+  if (callback == nullptr) {
+    report(__func__, ErrorCode::kNoHandler);
+    return nullptr;
+  }
+  return make(__func__, user, flags, as_entry(callback), nullptr, 0);
+}
+
+ct_ops* ct_new_probe(ct_entry_handler* entry, ct_exit_handler* exit, std::size_t data_bytes, void* user,
+                     unsigned flags) {
+  if (entry == nullptr && exit == nullptr) {
+    report(__func__, ErrorCode::kNoHandler);
+    return nullptr;
+  }
+  return make(__func__, user, flags, as_entry(entry), as_exit(exit), data_bytes);
+}
+
+ct_ops* ct_new_ops(void* user, unsigned flags) { return make(__func__, user, flags, nullptr, nullptr, 0); }
+
+int ct_free_ops(ct_ops* client) {
+  if (client == nullptr) return 0;
+  if (client->is_registered()) {
+    if (const int failed = unregister(__func__, client, client->role); failed != 0) return failed;
+  }
+  return locked(__func__, [&](Failure&) -> Result<void> {
+    ops::free_client(*client);
+    return {};
+  });
+}
+
+void* ct_ops_user(const ct_ops* client) { return client->user; }
+
+void ct_set_name(ct_ops* client, const char* name) {
+  const std::size_t length = std::min(std::strlen(name), sizeof client->name - 1);
+  std::memcpy(client->name, name, length);
+  client->name[length] = '\0';
+}
+
+int ct_set_filter(ct_ops* client, const char* pattern, int reset) {
+  return change_filter(__func__, client, [&](ops::FunctionFilter& filter, Failure&) {
+    if (reset != 0) filter.clear_patterns(false);
+    return pattern == nullptr ? Result<void>() : filter.add_pattern(pattern, false);
+  });
+}
+
+int ct_set_notrace(ct_ops* client, const char* pattern, int reset) {
+  return change_filter(__func__, client, [&](ops::FunctionFilter& filter, Failure&) {
+    if (reset != 0) filter.clear_patterns(true);
+    return pattern == nullptr ? Result<void>() : filter.add_pattern(pattern, true);
+  });
+}
+
+int ct_set_filter_symbol(ct_ops* client, const char* symbol, int reset) {
+  return change_filter(__func__, client, [&](ops::FunctionFilter& filter, Failure& failure) -> Result<void> {
+    if (auto found = ops::check_symbol(symbol, failure); !found) return found;
+    if (reset != 0) filter.clear_patterns(false);
+    return filter.add_symbol(symbol);
+  });
+}
+
+int ct_set_filter_ip(ct_ops* client, std::uint64_t ip, int remove, int reset) {
+  return change_filter(__func__, client, [&](ops::FunctionFilter& filter, Failure& failure) -> Result<void> {
+    if (auto found = ops::check_entry(ip, failure); !found) return found;
+    if (reset != 0) filter.clear_patterns(false);
+    if (remove == 0) return filter.add_address(ip);
+    filter.remove_address(ip);
+    return {};
+  });
+}
+
+int ct_register_ops(ct_ops* client) {
+  return locked(__func__, [&](Failure& failure) { return ops::register_client(*client, failure); });
+}
+
+int ct_unregister_ops(ct_ops* client) { return unregister(__func__, client, Role::kHandlers); }
+
+int ct_disable_ops(ct_ops* client) {
+  const int failed =
+      locked(__func__, [&](Failure& failure) { return ops::disable_client(*client, failure); });
+  return failed != 0 ? failed : wait_and_finish(__func__, client, false);
+}
+
+int ct_enable_ops(ct_ops* client) {
+  return locked(__func__, [&](Failure& failure) { return ops::enable_client(*client, failure); });
+}
+
+int ct_register_direct(ct_ops* client, const void* trampoline) {
+  return register_target(__func__, client, Role::kDirect, trampoline);
+}
+
+int ct_unregister_direct(ct_ops* client) { return unregister(__func__, client, Role::kDirect); }
+
+int ct_modify_direct(ct_ops* client, const void* trampoline) {
+  return locked(__func__, [&](Failure& failure) {
+    return ops::modify_direct(*client, reinterpret_cast<std::uint64_t>(trampoline), failure);
+  });
+}
+
+int ct_register_redirect(ct_ops* client, const void* replacement) {
+  return register_target(__func__, client, Role::kRedirect, replacement);
+}
+
+int ct_unregister_redirect(ct_ops* client) { return unregister(__func__, client, Role::kRedirect); }
+
+void* ct_original(const void* function) {
+  // Also for handlers and replacements: takes the lock, waits for nothing.
+  const EngineLock lock;
+  return reinterpret_cast<void*>(ops::original_of(reinterpret_cast<std::uint64_t>(function)));
+}
+
+int ct_set_enabled(int enabled) {
+  const int failed =
+      locked(__func__, [&](Failure& failure) { return ops::set_switch(enabled != 0, failure); });
+  if (failed != 0 || enabled != 0) return failed;
+  const auto epoch = ops::wait_for_handlers();
+  return epoch ? 0 : report(__func__, Result<void>(epoch.error()), {});
+}
+
+int ct_enabled(void) { return ops::is_switched_on() ? 1 : 0; }
+
+long ct_enabled_functions(char* text, std::size_t size) {
+  struct Output {
+    char* text;
+    std::size_t size;
+    std::size_t length = 0;
+  } output{text, size};
+  const int failed = locked(__func__, [&](Failure&) -> Result<void> {
+    ops::list_enabled_functions(
+        [](void* context, std::string_view line) {
+          auto& out = *static_cast<Output*>(context);
+          for (const char c : line) {
+            if (out.length + 1 < out.size) out.text[out.length] = c;
+            ++out.length;
+          }
+        },
+        &output);
+    return {};
+  });
+  if (failed != 0) return failed;
+  if (size != 0) text[std::min(output.length, size - 1)] = '\0';
+  return static_cast<long>(output.length);
+}
+
+std::uint64_t ct_ops_hits(const ct_ops* client) {
+  return trampoline::sum_counters(*client).hits - client->counted_before.hits;
+}
+
+std::uint64_t ct_ops_missed(const ct_ops* client) {
+  return trampoline::sum_counters(*client).missed - client->counted_before.missed;
+}
+
+std::uint64_t ct_handlers_thrown(void) { return trampoline::handlers_thrown(); }
+
+std::size_t ct_ops_functions(const ct_ops* client) { return client->functions; }
+}
+
+#pragma GCC visibility pop

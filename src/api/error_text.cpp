@@ -1,0 +1,92 @@
+#include "api/error_text.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+namespace calltap::api {
+namespace {
+
+using base::ErrorCode;
+
+constexpr std::size_t kMaxText = 256;
+thread_local constinit char last_text[kMaxText] = {};
+
+int errno_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNone:
+      return 0;
+    case ErrorCode::kNoMatch:
+      return ENOENT;
+    case ErrorCode::kNotAnEntry:
+      return ENXIO;
+    case ErrorCode::kNoFilter:
+    case ErrorCode::kNoHandler:
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kFilterSyntax:
+      return EINVAL;
+    case ErrorCode::kAlreadyRegistered:
+      return EEXIST;
+    case ErrorCode::kNotRegistered:
+      return ESRCH;
+    case ErrorCode::kHasDirect:
+    case ErrorCode::kHasRedirect:
+    case ErrorCode::kPermanentClient:
+    case ErrorCode::kSwitchedOff:
+      return EBUSY;
+    case ErrorCode::kNotExecutable:
+      return EACCES;
+    case ErrorCode::kInHandler:
+      return EDEADLK;
+    case ErrorCode::kPatchingStopped:
+    case ErrorCode::kTextMismatch:
+      return ENODEV;
+    case ErrorCode::kSiteNotPatchable:
+    case ErrorCode::kCoreSyncUnavailable:
+    case ErrorCode::kThreadBlocksTrap:
+      return EOPNOTSUPP;
+    case ErrorCode::kTooManyDirect:
+      return ENOSPC;
+    case ErrorCode::kOutOfMemory:
+    case ErrorCode::kNoRoomInReach:
+      return ENOMEM;
+    default:
+      return EPERM;
+  }
+}
+
+void append(std::string_view text) {
+  const std::size_t used = std::strlen(last_text);
+  const std::size_t room = kMaxText - 1 - used;
+  const std::size_t size = text.size() < room ? text.size() : room;
+  std::memcpy(last_text + used, text.data(), size);
+  last_text[used + size] = '\0';
+}
+
+}  // namespace
+
+int report(const char* function, const base::Result<void>& result, const ops::Failure& failure) {
+  if (result) return 0;
+  last_text[0] = '\0';
+  append(function);
+  append(": ");
+  if (failure.function[0] != '\0') {
+    append("'");
+    append(failure.function);
+    append("': ");
+  }
+  char description[kMaxText];
+  append({description, base::describe(result.error(), description)});
+  return -errno_of(result.error().code);
+}
+
+int report(const char* function, ErrorCode code) {
+  const ops::Failure none;
+  return report(function, base::Result<void>(code), none);
+}
+
+}  // namespace calltap::api
+
+extern "C" __attribute__((visibility("default"))) const char* ct_error_text(void) {
+  return calltap::api::last_text;
+}

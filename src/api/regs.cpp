@@ -1,0 +1,80 @@
+// What handlers may ask of the registers. Runs inside hooked calls; general registers only.
+#include "calltap/calltap.h"
+#include "trampoline/clients.h"
+
+#pragma GCC visibility push(default)
+
+using calltap::trampoline::CallFrame;
+
+namespace {
+
+constexpr unsigned kRegisterArguments = 6;
+
+std::uint64_t ct_regs::*const kArguments[kRegisterArguments] = {&ct_regs::rdi, &ct_regs::rsi, &ct_regs::rdx,
+                                                                &ct_regs::rcx, &ct_regs::r8,  &ct_regs::r9};
+
+/// Behind the return address.
+std::uint64_t* stack_slot(const ct_regs* regs, unsigned n) {
+  return reinterpret_cast<std::uint64_t*>(regs->sp) + 1 + n;
+}
+
+bool is_exit(const ct_regs* regs) { return (regs->flags & CT_REGS_EXIT) != 0; }
+
+}  // namespace
+
+extern "C" {
+
+std::uint64_t ct_regs_argument(const ct_regs* regs, unsigned n) {
+  if (is_exit(regs)) return 0;
+  return n < kRegisterArguments ? regs->*kArguments[n] : *stack_slot(regs, n - kRegisterArguments);
+}
+
+void ct_regs_set_argument(ct_regs* regs, unsigned n, std::uint64_t value) {
+  if (is_exit(regs)) return;
+  (n < kRegisterArguments ? regs->*kArguments[n] : *stack_slot(regs, n - kRegisterArguments)) = value;
+}
+
+std::uint64_t ct_regs_stack_argument(const ct_regs* regs, unsigned n) {
+  return is_exit(regs) ? 0 : *stack_slot(regs, n);
+}
+
+void* ct_regs_vector(ct_regs* regs, unsigned n, std::size_t* bytes) {
+  const std::size_t width = regs->width & 0xffff;
+  if (bytes != nullptr) *bytes = width;
+  if (width == 0 || n >= (is_exit(regs) ? 2U : 8U)) return nullptr;
+  return reinterpret_cast<char*>(regs) - CT_VECTORS_BYTES + n * CT_VECTOR_SLOT;
+}
+
+std::uint64_t ct_regs_ip(const ct_regs* regs) { return regs->ip; }
+std::uint64_t ct_regs_parent_ip(const ct_regs* regs) { return regs->parent; }
+std::uint64_t ct_regs_sp(const ct_regs* regs) { return regs->sp; }
+
+std::uint64_t ct_regs_return_word(const ct_regs* regs, unsigned n) {
+  if (!is_exit(regs) || ct_regs_unwound(regs) != 0 || n > 1) return 0;
+  return n == 0 ? regs->rax : regs->rdx;
+}
+
+std::uint64_t ct_regs_return_value(const ct_regs* regs) { return ct_regs_return_word(regs, 0); }
+
+void ct_regs_set_return_value(ct_regs* regs, std::uint64_t value) {
+  if (is_exit(regs)) regs->rax = value;
+}
+
+int ct_regs_unwound(const ct_regs* regs) { return (regs->flags & CT_REGS_UNWOUND) != 0 ? 1 : 0; }
+
+void ct_regs_override_return(ct_regs* regs, std::uint64_t value) {
+  if (is_exit(regs)) return;
+  regs->rax = value;
+  regs->flags |= CT_REGS_OVERRIDE;
+}
+
+int ct_regs_overridden(const ct_regs* regs) { return (regs->flags & CT_REGS_OVERRIDE) != 0 ? 1 : 0; }
+
+void ct_regs_set_ip(ct_regs* regs, std::uint64_t ip) {
+  if (is_exit(regs) || (regs->flags & CT_REGS_OVERRIDE) != 0) return;
+  regs->target = ip;
+  regs->flags |= CT_REGS_SET_IP;
+}
+}
+
+#pragma GCC visibility pop

@@ -1,0 +1,89 @@
+#include "ops/direct_calls.h"
+
+#include "base/array.h"
+#include "base/never_destroyed.h"
+#include "trampoline/handlers.h"
+
+namespace calltap::ops {
+namespace {
+
+constexpr std::size_t kBuckets = 1024;
+
+// Chained by index into `sites`, so that the array may move.
+constinit base::NeverDestroyed<base::Array<SpecialSite>> sites;
+constinit base::NeverDestroyed<base::Array<std::uint32_t>> chain;
+std::uint32_t first_of[kBuckets] = {};  // index + 1
+std::uint32_t slots_used = 0;
+
+std::size_t bucket_of(const trampoline::SiteRecord& record) {
+  return (reinterpret_cast<std::uint64_t>(&record) / sizeof record * 0x9e3779b97f4a7c15 >> 40) % kBuckets;
+}
+
+void store(const void*& where, std::uint64_t value) {
+  __atomic_store_n(&where, reinterpret_cast<const void*>(value), __ATOMIC_RELEASE);
+}
+
+}  // namespace
+
+SpecialSite* find_special(const trampoline::SiteRecord& record) {
+  for (std::uint32_t at = first_of[bucket_of(record)]; at != 0; at = chain.get()[at - 1]) {
+    SpecialSite& site = sites.get()[at - 1];
+    if (site.record == &record) return &site;
+  }
+  return nullptr;
+}
+
+SpecialSite* make_special(trampoline::SiteRecord& record) {
+  if (SpecialSite* known = find_special(record)) return known;
+  sites.create_once();
+  chain.create_once();
+  SpecialSite site;
+  site.record = &record;
+  std::uint32_t& first = first_of[bucket_of(record)];
+  if (!sites.get().push_back(site)) return nullptr;
+  if (!chain.get().push_back(first)) {
+    sites.get().pop_back();
+    return nullptr;
+  }
+  first = static_cast<std::uint32_t>(sites.get().size());
+  return &sites.get().back();
+}
+
+bool take_slot(SpecialSite& site) {
+  if (site.slot != SpecialSite::kNoSlot) return true;
+  if (slots_used == CT_DIRECT_SLOTS) return false;
+  site.slot = slots_used++;
+  return true;
+}
+
+void forget_special(const trampoline::SiteRecord& record) {
+  // The place is lost, and so is a slot: a thread may still come back through it.
+  if (SpecialSite* site = find_special(record)) *site = SpecialSite();
+}
+
+void publish_handler(trampoline::SiteRecord& record) {
+  const SpecialSite* special = find_special(record);
+  std::uint64_t body = record.body();
+  if (special != nullptr && special->redirect != nullptr && special->redirect->role == Role::kRedirect) {
+    body = special->redirect->target;
+  }
+  std::uint64_t target = body;
+  if (special != nullptr && special->slot != SpecialSite::kNoSlot) {
+    ct_direct_slot& slot = ct_direct_table[special->slot];
+    __atomic_store_n(&slot.body, body, __ATOMIC_RELEASE);
+    const bool has_direct = special->direct != nullptr;
+    store(slot.direct,
+          has_direct ? special->direct->target : reinterpret_cast<std::uint64_t>(ct_direct_none));
+    if (has_direct) {
+      target = reinterpret_cast<std::uint64_t>(ct_direct_slots) + special->slot * CT_DIRECT_SLOT_BYTES;
+    }
+  }
+  __atomic_store_n(&record.target, target, __ATOMIC_RELEASE);
+  if (record.set->count != 0) {
+    store(record.handler, reinterpret_cast<std::uint64_t>(record.set->handler));
+  } else {
+    store(record.handler, target == record.body() ? reinterpret_cast<std::uint64_t>(ct_pass) : target);
+  }
+}
+
+}  // namespace calltap::ops

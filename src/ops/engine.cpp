@@ -1,0 +1,409 @@
+#include "ops/engine.h"
+
+#include <link.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "isa/system.h"
+#include "ops/direct_calls.h"
+#include "ops/op_sets.h"
+#include "ops/transaction.h"
+#include "patch/core_sync.h"
+#include "patch/memory_map.h"
+#include "trampoline/handlers.h"
+
+namespace calltap::ops {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using trampoline::SiteRecord;
+
+std::atomic<std::uint32_t> engine_lock{0};  // tid of the holder
+bool started = false;
+bool switched_on = true;
+bool modules_stay_closed = false;
+std::uint64_t last_order = 0;
+RecorderAttached recorder_observer = nullptr;
+
+/// Modules are open as long as an operation needs them, and from one to the next in a program that has
+/// clients of its own.
+class OpenModules {
+ public:
+  OpenModules() = default;
+  ~OpenModules() {
+    for (Module* m = first_module(); modules_stay_closed && m != nullptr; m = m->next) close_module(*m);
+  }
+  OpenModules(const OpenModules&) = delete;
+  OpenModules& operator=(const OpenModules&) = delete;
+};
+
+bool is_active(const ct_ops& client) { return client.state == ClientState::kRegistered && switched_on; }
+
+/// Selects in one module and tells the recorder's observer of it.
+Result<Transaction::Selected> add_module_sites(Transaction& transaction, const ct_ops& client, Module& module,
+                                               const Matcher& matcher) {
+  auto selected = transaction.add(module, matcher);
+  if (selected && client.is_recorder && recorder_observer != nullptr) {
+    recorder_observer({module, selected->attachable, selected->refused});
+  }
+  return selected;
+}
+
+/// Attaches the client to what its filter selects, and detaches it from all else.
+Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
+  Matcher matcher;
+  if (auto prepared = matcher.prepare(filter); !prepared) return prepared;
+  Transaction transaction(client, failure);
+  Transaction::Selected total;
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    if (!m->is_usable || m->site_count == 0) continue;
+    auto selected = add_module_sites(transaction, client, *m, matcher);
+    if (!selected) {
+      // A file that cannot be read any more is as good as a module without sites.
+      if (selected.error().code <= ErrorCode::kBuildIdMismatch) continue;
+      return selected.error();
+    }
+    total.attachable += selected->attachable;
+    total.refused += selected->refused;
+    if (auto removed = transaction.remove_rest(*m); !removed) return removed;
+  }
+  if (total.attachable == 0 && (client.flags & CT_ALLOW_NO_MATCH) == 0) {
+    return total.refused != 0 ? ErrorCode::kSiteNotPatchable : ErrorCode::kNoMatch;
+  }
+  auto published = transaction.publish();
+  if (!published) ++client.generation;
+  return published;
+}
+
+Result<void> detach(ct_ops& client, Failure& failure) {
+  Transaction transaction(client, failure);
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    if (auto removed = transaction.remove_rest(*m); !removed) return removed;
+  }
+  return transaction.publish();
+}
+
+bool is_executable(std::uint64_t address) {
+  if (address == 0) return false;
+  auto executable = patch::is_executable_memory(address);
+  return executable && *executable;
+}
+
+void attach_to_new_module(Module& module) {
+  for (ct_ops& client : all_clients()) {
+    if (client.state == ClientState::kUnused || !is_active(client)) continue;
+    Failure failure;
+    Matcher matcher;
+    if (!matcher.prepare(client.filter)) continue;
+    Transaction transaction(client, failure);
+    auto selected = add_module_sites(transaction, client, module, matcher);
+    if (selected && selected->attachable != 0) static_cast<void>(transaction.publish());
+  }
+}
+
+void forget_module(Module& module) {
+  module.patch.for_each([](SiteRecord& record) {
+    for (std::uint32_t i = 0; i < record.set->count; ++i) {
+      --static_cast<ct_ops*>(record.set->members()[i].client)->functions;
+    }
+    if (const SpecialSite* special = find_special(record)) {
+      if (special->direct != nullptr) --special->direct->functions;
+      if (special->redirect != nullptr && special->redirect->role == Role::kRedirect)
+        --special->redirect->functions;
+    }
+    release_set(*record.set);
+    forget_special(record);
+  });
+}
+
+/// What has just been loaded is not relocated yet, so a demangler among it must not be called: the next
+/// operation finds it.
+void loader_changed() {
+  const EngineLock lock;
+  const OpenModules open;
+  update_modules(attach_to_new_module, forget_module);
+}
+
+/// dl_iterate_phdr holds the lock that every change of the loader's list takes.
+int first_look(dl_phdr_info*, std::size_t, void*) {
+  update_modules(attach_to_new_module, forget_module);
+  return 1;
+}
+
+}  // namespace
+
+EngineLock::EngineLock() {
+  const auto me = static_cast<std::uint32_t>(isa::current_tid());
+  for (std::uint32_t unlocked = 0;
+       !engine_lock.compare_exchange_weak(unlocked, me, std::memory_order_acquire); unlocked = 0) {
+    if (unlocked != 0) isa::futex_wait(&engine_lock, unlocked, 10'000'000, false);
+  }
+}
+
+EngineLock::~EngineLock() {
+  engine_lock.store(0, std::memory_order_release);
+  isa::futex_wake(&engine_lock, 1, false);
+}
+
+Result<void> start_engine() {
+  const EngineLock lock;
+  if (started) return {};
+  if (auto done = patch::register_core_sync(); !done) return done;
+  trampoline::detect_vectors();
+  const OpenModules open;
+  static_cast<void>(watch_loader(loader_changed));  // without it, what is loaded later runs unhooked
+  ::dl_iterate_phdr(first_look, nullptr);
+  started = true;
+  return {};
+}
+
+Result<void> register_client(ct_ops& client, Failure& failure) {
+  const OpenModules open;
+  if (client.state != ClientState::kIdle) return ErrorCode::kAlreadyRegistered;
+  if (client.role == Role::kHandlers) {
+    if (client.entry == nullptr && client.exit == nullptr && !client.is_recorder)
+      return ErrorCode::kNoHandler;
+    if ((client.flags & CT_IPMODIFY) != 0 && client.filter.selects_all()) return ErrorCode::kNoFilter;
+  } else {
+    if (client.filter.selects_all()) return ErrorCode::kNoFilter;
+    if (!is_executable(client.target)) return Error(ErrorCode::kNotExecutable, 0, client.target);
+  }
+  if (!switched_on && client.is_permanent()) return ErrorCode::kSwitchedOff;
+  client.order = ++last_order;
+  client.functions = 0;
+  if (switched_on) {
+    if (auto attached = attach(client, client.filter, failure); !attached) return attached;
+  }
+  client.state = ClientState::kRegistered;
+  return {};
+}
+
+Result<void> begin_unregister(ct_ops& client, Failure& failure) {
+  if (!client.is_registered()) return ErrorCode::kNotRegistered;
+  if (auto detached = detach(client, failure); !detached) return detached;
+  ++client.generation;
+  client.state = ClientState::kLeaving;
+  return {};
+}
+
+void finish_unregister(ct_ops& client, std::uint64_t epoch) {
+  client.state = ClientState::kIdle;
+  free_retired_before(epoch);
+}
+
+Result<void> disable_client(ct_ops& client, Failure& failure) {
+  if (!client.is_registered()) return ErrorCode::kNotRegistered;
+  if (client.state == ClientState::kDisabled) return {};
+  if (auto detached = detach(client, failure); !detached) return detached;
+  ++client.generation;
+  client.state = ClientState::kDisabled;
+  return {};
+}
+
+Result<void> enable_client(ct_ops& client, Failure& failure) {
+  const OpenModules open;
+  if (!client.is_registered()) return ErrorCode::kNotRegistered;
+  if (client.state == ClientState::kRegistered) return {};
+  if (switched_on) {
+    if (auto attached = attach(client, client.filter, failure); !attached) return attached;
+  }
+  client.state = ClientState::kRegistered;
+  return {};
+}
+
+Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
+  const OpenModules open;
+  if (client.is_registered() && (client.role != Role::kHandlers || client.is_redirect()) &&
+      filter.selects_all()) {
+    return ErrorCode::kNoFilter;
+  }
+  FunctionFilter copy;
+  if (auto copied = copy.copy_from(filter); !copied) return copied;
+  if (is_active(client)) {
+    if (auto attached = attach(client, copy, failure); !attached) return attached;
+  }
+  client.filter = std::move(copy);
+  return {};
+}
+
+Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failure) {
+  if (client.role != Role::kDirect) return ErrorCode::kInvalidArgument;
+  if (!client.is_registered()) return ErrorCode::kNotRegistered;
+  if (!is_executable(target)) return Error(ErrorCode::kNotExecutable, 0, target);
+  static_cast<void>(failure);
+  client.target = target;
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    m->patch.for_each([&](SiteRecord& record) {
+      const SpecialSite* special = find_special(record);
+      if (special != nullptr && special->direct == &client) publish_handler(record);
+    });
+  }
+  return {};
+}
+
+bool is_switched_on() { return switched_on; }
+
+Result<void> set_switch(bool on, Failure& failure) {
+  const OpenModules open;
+  if (on == switched_on) return {};
+  const auto registered = [](const ct_ops& c) { return c.state == ClientState::kRegistered; };
+  if (!on) {
+    for (const ct_ops& client : all_clients()) {
+      if (client.is_registered() && client.is_permanent()) return ErrorCode::kPermanentClient;
+    }
+  }
+  Result<void> done;
+  std::span<ct_ops> clients = all_clients();
+  std::size_t reached = 0;
+  for (; reached < clients.size() && done; ++reached) {
+    ct_ops& client = clients[reached];
+    if (!registered(client)) continue;
+    done = on ? attach(client, client.filter, failure) : detach(client, failure);
+    if (done && !on) ++client.generation;
+    // Functions may have gone since: that is no reason to leave the rest off.
+    if (on && !done && done.error().code == ErrorCode::kNoMatch) done = {};
+  }
+  if (done) {
+    switched_on = on;
+    return {};
+  }
+  for (std::size_t i = 0; i + 1 < reached; ++i) {
+    if (!registered(clients[i])) continue;
+    static_cast<void>(on ? detach(clients[i], failure) : attach(clients[i], clients[i].filter, failure));
+  }
+  return done;
+}
+
+namespace {
+
+/// The site of the function, and why it cannot be attached to if that is so.
+Result<void> check_site(const Module& module, const site::Site& site) {
+  if (site.problem == site::SiteProblem::kNone) return {};
+  return Error(ErrorCode::kSiteNotPatchable, 0, base::to_target(site.entry, module.load_bias).value);
+}
+
+}  // namespace
+
+Result<void> check_entry(std::uint64_t address, Failure& failure) {
+  const OpenModules open;
+  Module* module = find_module(address);
+  if (module == nullptr) return Error(ErrorCode::kNotAnEntry, 0, address);
+  for (const site::Site& site : module->sites) {
+    if (base::to_target(site.entry, module->load_bias).value != address) continue;
+    return check_site(*module, site);
+  }
+  const site::Symbol* symbol =
+      module->symbols.find(base::to_link(base::TargetAddress(address), module->load_bias));
+  const std::string_view name = symbol == nullptr ? std::string_view() : symbol->name;
+  const std::size_t length = std::min(name.size(), sizeof failure.function - 1);
+  std::memcpy(failure.function, name.data(), length);
+  return Error(ErrorCode::kNotAnEntry, 0, address);
+}
+
+Result<void> check_symbol(std::string_view symbol, Failure& failure) {
+  const OpenModules open;
+  Result<void> found = ErrorCode::kNoMatch;
+  const std::size_t length = std::min(symbol.size(), sizeof failure.function - 1);
+  std::memcpy(failure.function, symbol.data(), length);
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    if (!m->is_usable || m->site_count == 0 || !open_module(*m)) continue;
+    for (const site::Site& site : m->sites) {
+      char buffer[512];
+      if (m->function_name(base::to_target(site.entry, m->load_bias).value, buffer) != symbol) continue;
+      if (auto usable = check_site(*m, site); usable) return {};
+      found = ErrorCode::kSiteNotPatchable;
+    }
+  }
+  return found;
+}
+
+std::uint64_t original_of(std::uint64_t entry) {
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    if (const SiteRecord* record = m->patch.find(entry)) return record->body();
+  }
+  return 0;
+}
+
+namespace {
+
+class Line {
+ public:
+  void put(std::string_view text) {
+    for (const char c : text) {
+      if (size_ < sizeof text_) text_[size_++] = c;
+    }
+  }
+  void put_number(std::uint64_t value) {
+    char digits[20];
+    std::size_t at = sizeof digits;
+    do digits[--at] = static_cast<char>('0' + value % 10);
+    while ((value /= 10) != 0);
+    put({digits + at, sizeof digits - at});
+  }
+  [[nodiscard]] std::string_view text() const { return {text_, size_}; }
+
+ private:
+  char text_[1024];
+  std::size_t size_ = 0;
+};
+
+void put_client(Line& line, const ct_ops& client) {
+  line.put(" ");
+  line.put(client.name[0] != '\0' ? client.name : client.is_recorder ? "recorder" : "-");
+}
+
+void put_function(const Module& module, const SiteRecord& record, void (*put)(void*, std::string_view),
+                  void* context) {
+  const SpecialSite* special = find_special(record);
+  const ct_ops* direct = special == nullptr ? nullptr : special->direct;
+  const ct_ops* redirect = special == nullptr ? nullptr : special->redirect;
+  const bool replaced = redirect != nullptr && redirect->role == Role::kRedirect;
+  const std::uint32_t count = record.set->count + (direct != nullptr ? 1 : 0) + (replaced ? 1 : 0);
+  if (count == 0) return;
+  bool saves_all = false;
+  for (std::uint32_t i = 0; i < record.set->count; ++i) {
+    const auto& client = static_cast<const ct_ops&>(*record.set->members()[i].client);
+    saves_all = saves_all || ((client.flags & CT_GENERAL_REGS_ONLY) == 0 && !client.is_recorder);
+  }
+  Line line;
+  char buffer[512];
+  line.put(module.function_name(record.entry, buffer));
+  line.put(" [");
+  line.put(module.name());
+  line.put("] (");
+  line.put_number(count);
+  line.put(")");
+  line.put(saves_all ? " R" : "  ");
+  line.put(redirect != nullptr ? " I" : "  ");
+  line.put(direct != nullptr ? " D" : "  ");
+  line.put(count == 1 ? " O" : "  ");
+  line.put(special != nullptr && special->was_modified ? " M" : "  ");
+  for (std::uint32_t i = 0; i < record.set->count; ++i) {
+    put_client(line, static_cast<const ct_ops&>(*record.set->members()[i].client));
+  }
+  if (direct != nullptr) put_client(line, *direct);
+  if (replaced) put_client(line, *redirect);
+  line.put("\n");
+  put(context, line.text());
+}
+
+}  // namespace
+
+void list_enabled_functions(void (*put)(void* context, std::string_view text), void* context) {
+  const OpenModules open;
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    if (m->patch.size() == 0 || !open_module(*m)) continue;
+    m->patch.for_each([&](SiteRecord& record) { put_function(*m, record, put, context); });
+  }
+}
+
+void set_recorder_observer(RecorderAttached observer) { recorder_observer = observer; }
+
+void keep_modules_closed(bool closed) { modules_stay_closed = closed; }
+
+}  // namespace calltap::ops

@@ -1,0 +1,82 @@
+// The one way to patch: clients are registered here, and every site gets what its clients need.
+//
+//   filter --select--> sites --prepare--> records --op sets--> publish --toggle--> switched
+//
+// A registration is all or nothing: what can fail is done before anything is published, and what fails after
+// that is taken back. Everything but wait_for_handlers() happens under one lock. docs/ops.md argues the order
+// of the stores.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/error.h"
+#include "ops/client.h"
+#include "ops/modules.h"
+
+namespace calltap::ops {
+
+/// Makes the engine ready: vector registers, core synchronisation, the loader's notifications, the modules.
+/// Any number of times; the first counts. Not under the engine's lock. Errors: kCoreSyncUnavailable.
+base::Result<void> start_engine();
+
+/// Holds the engine's lock for its life. Not for handlers: see in_handler().
+class EngineLock {
+ public:
+  EngineLock();
+  ~EngineLock();
+  EngineLock(const EngineLock&) = delete;
+  EngineLock& operator=(const EngineLock&) = delete;
+};
+
+/// What went wrong, and where: `error` has the code and addresses, the function's name is that of the site at
+/// fault, if one is.
+struct Failure {
+  base::Error error;
+  char function[128] = {};
+};
+// Under the engine's lock, not in a handler. On an error nothing has changed; `failure` then says more.
+
+/// Errors: kAlreadyRegistered, kNoHandler, kNoFilter, kNoMatch, kHasDirect, kHasRedirect, kSiteNotPatchable,
+/// kSwitchedOff, kPatchingStopped, kOutOfMemory, and those of patch::Patcher.
+base::Result<void> register_client(ct_ops& client, Failure& failure);
+/// Detaches from all sites. The caller then waits for handlers, and calls finish_unregister(). Errors:
+/// kNotRegistered, kOutOfMemory.
+base::Result<void> begin_unregister(ct_ops& client, Failure& failure);
+void finish_unregister(ct_ops& client, std::uint64_t epoch);
+/// Detach without giving up the registration, and back. The first is followed by waiting for handlers.
+base::Result<void> disable_client(ct_ops& client, Failure& failure);
+base::Result<void> enable_client(ct_ops& client, Failure& failure);
+/// Exchanges the filter; of a registered client, all or nothing.
+base::Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Failure& failure);
+/// Exchanges the target of a registered direct call: one store a function.
+base::Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failure);
+
+/// Errors: kPermanentClient.
+base::Result<void> set_switch(bool on, Failure& failure);
+bool is_switched_on();
+
+/// True if the function exists and can be attached to.
+base::Result<void> check_entry(std::uint64_t address, Failure& failure);
+base::Result<void> check_symbol(std::string_view symbol, Failure& failure);
+/// Where the function's own code begins, past the sled; 0 if no client has ever been attached to it.
+std::uint64_t original_of(std::uint64_t entry);
+
+/// Writes a line for every function that has clients (see ct_enabled_functions) through `put`.
+void list_enabled_functions(void (*put)(void* context, std::string_view text), void* context);
+
+/// The recorder wants to know which numbers the functions of a module have before their first events can
+/// come.
+struct Attached {
+  const Module& module;
+  std::uint32_t prepared;
+  std::uint32_t refused;
+};
+using RecorderAttached = void (*)(const Attached& attached);
+void set_recorder_observer(RecorderAttached observer);
+
+/// Between operations, forget sites and names of modules and read them again for the next: for a process
+/// whose only client is the recorder.
+void keep_modules_closed(bool closed);
+
+}  // namespace calltap::ops

@@ -1,0 +1,58 @@
+// One change of clients at many sites: all or nothing.
+#pragma once
+
+#include "base/array.h"
+#include "ops/engine.h"
+#include "ops/op_sets.h"
+
+namespace calltap::ops {
+
+/// Collect changes, then publish() them. What was collected and not published is given back with the object.
+/// Under the engine's lock.
+class Transaction {
+ public:
+  explicit Transaction(ct_ops& client, Failure& failure) : client_(client), failure_(failure) {}
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  /// What selecting in a module came to.
+  struct Selected {
+    std::uint32_t attachable = 0;
+    std::uint32_t refused = 0;
+  };
+  /// The functions of the module that the filter selects shall have the client; those that have it already
+  /// are left alone, and marked as staying. Makes records where there are none. Errors: kHasDirect,
+  /// kHasRedirect, kSiteNotPatchable (named one by one), kOutOfMemory, those of Patcher::prepare.
+  base::Result<Selected> add(Module& module, const Matcher& matcher);
+  /// All functions that have the client shall lose it, but for those marked as staying. Errors: kOutOfMemory.
+  base::Result<void> remove_rest(Module& module);
+
+  /// Does it. Errors: those of Patcher::toggle; everything is as it was then.
+  base::Result<void> publish();
+
+ private:
+  struct Change {
+    Module* module = nullptr;
+    trampoline::SiteRecord* record = nullptr;
+    const trampoline::OpSet* before = nullptr;
+    const trampoline::OpSet* after = nullptr;
+    bool add = false;
+    bool was_on = false;
+  };
+
+  base::Result<void> add_site(Module& module, trampoline::SiteRecord& record);
+  [[nodiscard]] bool has_client(const trampoline::SiteRecord& record) const;
+  void blame(const Module& module, std::uint64_t entry);
+  void apply(const Change& change, bool forward);
+  base::Result<void> toggle(bool on, bool undo);
+  [[nodiscard]] static bool is_wanted(const trampoline::SiteRecord& record);
+
+  ct_ops& client_;
+  Failure& failure_;
+  base::Array<Change> changes_;
+  base::Array<trampoline::SiteRecord*> staying_;
+  bool published_ = false;
+};
+
+}  // namespace calltap::ops

@@ -1,0 +1,133 @@
+// What trampolines know of the clients of a site: which handlers to run, and whether a client still exists.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "calltap/calltap.h"
+#include "trampoline/layout.h"
+#include "trampoline/state.h"
+
+namespace calltap::trampoline {
+
+/// Entry handlers of callbacks, probes and lists are called alike: a callback ignores the data, and its
+/// result is not looked at; a list is called with the set's own client and finds the set through the
+/// registers' record.
+using EntryHandler = int (*)(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs,
+                             void* data);
+using ExitHandler = void (*)(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs,
+                             void* data);
+
+/// A registered client (ct_ops). Lives in memory that is never unmapped or used for anything else, so that a
+/// call frame that outlives its client may still look at the generation.
+struct Client {
+  std::uint64_t generation = 0;  // changes when exits that are pending now must not run any more
+  ExitHandler exit = nullptr;
+  EntryHandler entry = nullptr;
+  std::uint64_t index = 0;  // of its counters in every guard
+  void* user = nullptr;
+  std::uint32_t flags = 0;  // CT_GENERAL_REGS_ONLY ...
+  std::uint32_t data_bytes = 0;
+  bool wants_exit = false;  // has an exit handler, so its calls need a call frame
+};
+static_assert(offsetof(Client, generation) == CT_CLIENT_GENERATION);
+static_assert(offsetof(Client, exit) == CT_CLIENT_EXIT);
+
+/// The clients of a site, in the order of their registration. Immutable once published; sites with the same
+/// clients share one. Read under a guard only.
+struct OpSet {
+  const void* handler = nullptr;  // the trampoline that it needs
+  EntryHandler entry = nullptr;   // of the only client, or ct_list_entry
+  Client* client = nullptr;       // the only one, or the list's
+  std::uint64_t hits = 0;         // byte offset of the only client's hit counter in the guard's counters
+  std::uint64_t generation = 0;   // of the only client
+  // The rest is for lists and for whoever makes sets.
+  std::uint32_t count = 0;
+  std::uint32_t capacity = 0;
+  std::uint64_t hash = 0;
+  std::uint64_t sites = 0;  // that have it
+  OpSet* next = nullptr;    // in its bucket, or among the retired
+
+  struct Member {
+    Client* client;
+    std::uint64_t generation;
+  };
+  [[nodiscard]] const Member* members() const { return reinterpret_cast<const Member*>(this + 1); }
+  [[nodiscard]] Member* members() { return reinterpret_cast<Member*>(this + 1); }
+};
+static_assert(offsetof(OpSet, handler) == CT_SET_HANDLER);
+static_assert(offsetof(OpSet, entry) == CT_SET_ENTRY);
+static_assert(offsetof(OpSet, client) == CT_SET_CLIENT);
+static_assert(offsetof(OpSet, hits) == CT_SET_HITS);
+static_assert(offsetof(OpSet, generation) == CT_SET_GENERATION);
+
+/// The counters of one client in one thread.
+struct Counters {
+  std::uint64_t hits;
+  std::uint64_t missed;
+};
+inline constexpr std::size_t kMaxClients = 4096;
+inline constexpr std::size_t kListIndex = 0;  // counters of lists: not looked at
+
+/// What one thread is doing with handlers. It is the lock that keeps sets and clients alive while they are
+/// used, and what keeps a handler from being called for what it does itself. Never freed, only handed on to
+/// another thread: quiescence reads the guards of all threads.
+struct alignas(64) Guard {
+  static constexpr std::uint64_t kNoThread =
+      ~std::uint64_t{0};  // the first handler of a thread makes it a guard
+
+  std::uint64_t epoch = 0;       // 0: no handler runs; else ct_epoch when the outermost one was entered
+  std::uint64_t sp = 0;          // below which the innermost handler's stack frames lie
+  Counters* counters = nullptr;  // kMaxClients
+  std::uint32_t tid = 0;         // 0: free
+  std::uint32_t reserved = 0;
+  Guard* next = nullptr;  // all guards, newest first
+};
+static_assert(offsetof(Guard, epoch) == CT_GUARD_EPOCH);
+static_assert(offsetof(Guard, sp) == CT_GUARD_SP);
+static_assert(offsetof(Guard, counters) == CT_GUARD_COUNTERS);
+
+}  // namespace calltap::trampoline
+
+/// The program's registers, on the stack while handlers run.
+struct ct_regs {
+  std::uint64_t ip;
+  const calltap::trampoline::OpSet* set;  // at the entry
+  calltap::trampoline::Guard* guard;
+  std::uint64_t saved_epoch;  // the guard's, from before
+  std::uint64_t saved_sp;
+  std::uint32_t flags;
+  std::uint32_t width;  // of the saved vector registers: 0, 16, 32 or 64 bytes
+  std::uint64_t target;
+  std::uint64_t parent;
+  std::uint64_t sp;
+  std::uint64_t r10;
+  std::uint64_t r9;
+  std::uint64_t r8;
+  std::uint64_t rdi;
+  calltap::trampoline::SiteRecord* record;  // at the entry
+  std::uint64_t rsi;
+  std::uint64_t rcx;
+  std::uint64_t rdx;
+  std::uint64_t rax;
+};
+static_assert(sizeof(ct_regs) == CT_REGS_BYTES);
+static_assert(offsetof(ct_regs, ip) == CT_REGS_IP);
+static_assert(offsetof(ct_regs, set) == CT_REGS_SET);
+static_assert(offsetof(ct_regs, guard) == CT_REGS_GUARD);
+static_assert(offsetof(ct_regs, saved_epoch) == CT_REGS_SAVED_EPOCH);
+static_assert(offsetof(ct_regs, saved_sp) == CT_REGS_SAVED_SP);
+static_assert(offsetof(ct_regs, flags) == CT_REGS_FLAGS);
+static_assert(offsetof(ct_regs, width) == CT_REGS_WIDTH);
+static_assert(offsetof(ct_regs, target) == CT_REGS_TARGET);
+static_assert(offsetof(ct_regs, parent) == CT_REGS_PARENT);
+static_assert(offsetof(ct_regs, sp) == CT_REGS_SP);
+static_assert(offsetof(ct_regs, r10) == CT_REGS_R10);
+static_assert(offsetof(ct_regs, r9) == CT_REGS_R9);
+static_assert(offsetof(ct_regs, r8) == CT_REGS_R8);
+static_assert(offsetof(ct_regs, rdi) == CT_REGS_RDI);
+static_assert(offsetof(ct_regs, record) == CT_REGS_R11);
+static_assert(offsetof(ct_regs, rsi) == CT_REGS_RSI);
+static_assert(offsetof(ct_regs, rcx) == CT_REGS_RCX);
+static_assert(offsetof(ct_regs, rdx) == CT_REGS_RDX);
+static_assert(offsetof(ct_regs, rax) == CT_REGS_RAX);

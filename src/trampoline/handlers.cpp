@@ -1,0 +1,297 @@
+#include "trampoline/handlers.h"
+
+#include <atomic>
+
+#include "isa/system.h"
+#include "trampoline/x86_64/signal_frame.h"
+
+using namespace calltap;
+using namespace calltap::trampoline;
+
+extern "C" {
+extern const char __start_calltap_trampolines[] __attribute__((visibility("hidden")));
+extern const char __stop_calltap_trampolines[] __attribute__((visibility("hidden")));
+/// Number of the newest epoch; 0 is not one.
+std::atomic<std::uint64_t> ct_epoch{1};
+ct_direct_slot ct_direct_table[CT_DIRECT_SLOTS];
+std::uint32_t ct_vector_features = 0;
+int ct_call_handler(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs, void* data,
+                    const void* handler);
+void ct_call_exit_handler(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs,
+                          void* data);
+}
+
+namespace calltap::trampoline {
+namespace {
+
+std::atomic<Guard*> guards{nullptr};
+std::atomic<std::uint32_t> guard_lock{0};
+
+/// For a few instructions, with signals blocked.
+class GuardLock {
+ public:
+  GuardLock() {
+    while (guard_lock.exchange(1, std::memory_order_acquire) != 0) isa::native::system_call(SYS_sched_yield);
+  }
+  ~GuardLock() { guard_lock.store(0, std::memory_order_release); }
+  GuardLock(const GuardLock&) = delete;
+  GuardLock& operator=(const GuardLock&) = delete;
+};
+
+Guard* make_guard() {
+  constexpr std::size_t kCountersBytes = kMaxClients * sizeof(Counters);
+  void* memory = isa::map_memory(4096 + kCountersBytes, MAP_NORESERVE);
+  if (memory == nullptr) return nullptr;
+  auto* guard = static_cast<Guard*>(memory);
+  guard->counters = reinterpret_cast<Counters*>(static_cast<char*>(memory) + 4096);
+  guard->next = guards.load(std::memory_order_relaxed);
+  guards.store(guard, std::memory_order_release);
+  return guard;
+}
+
+/// The calling thread's guard, at its first handler. Null when memory is exhausted.
+Guard* take_guard(ThreadState& thread) {
+  const isa::SignalsBlocked blocked;
+  if (thread.guard->epoch != Guard::kNoThread) return thread.guard;  // a signal handler was faster
+  const auto tid = static_cast<std::uint32_t>(isa::current_tid());
+  const GuardLock lock;
+  Guard* guard = guards.load(std::memory_order_relaxed);
+  while (guard != nullptr && guard->tid != 0) guard = guard->next;
+  if (guard == nullptr) guard = make_guard();
+  if (guard == nullptr) return nullptr;
+  guard->tid = tid;
+  thread.guard = guard;
+  return guard;
+}
+
+void enter(Guard& guard, ct_regs& regs) {
+  regs.guard = &guard;
+  regs.saved_sp = guard.sp;
+  regs.saved_epoch = guard.epoch;
+  if (guard.epoch == 0) guard.epoch = ct_epoch.load(std::memory_order_relaxed);
+  guard.sp = reinterpret_cast<std::uint64_t>(&regs);
+}
+
+void count_missed(Guard& guard, const Client& client) {
+  __asm__("incq %0" : "+m"(guard.counters[client.index].missed));
+}
+
+void count_missed(Guard& guard, const OpSet& set) {
+  for (std::uint32_t i = 0; i < set.count; ++i) count_missed(guard, *set.members()[i].client);
+}
+
+/// A call whose caller jumped to it was "called" by whoever called that.
+std::uint64_t caller_of(const CallFrame* frame) {
+  constexpr int kMostLooks = 64;
+  for (int i = 0; i < kMostLooks && is_in_trampoline(frame->return_address); ++i) {
+    frame = reinterpret_cast<const CallFrame*>(frame->saved);
+  }
+  return frame->return_address;
+}
+
+/// One more claimed frame of which only the part for an exit handler is used.
+CallFrame* claim_block(ThreadState& thread) {
+  CallFrame* block = thread.free;
+  if (__atomic_add_fetch(&block->owner, 1, __ATOMIC_RELAXED) == 0) {
+    thread.free = block->next;
+    return block;
+  }
+  return ct_frame_slow(block);
+}
+
+}  // namespace
+
+bool is_in_trampoline(std::uint64_t address) {
+  return address >= reinterpret_cast<std::uint64_t>(__start_calltap_trampolines) &&
+         address < reinterpret_cast<std::uint64_t>(__stop_calltap_trampolines);
+}
+
+std::uint64_t next_epoch() { return ct_epoch.fetch_add(1, std::memory_order_seq_cst) + 1; }
+
+Guard* first_guard() { return guards.load(std::memory_order_acquire); }
+
+bool in_handler() {
+  const std::uint64_t epoch = ct_thread.guard->epoch;
+  return epoch != 0 && epoch != Guard::kNoThread;
+}
+
+void release_guard(ThreadState& thread) {
+  Guard* guard = thread.guard;
+  if (guard->epoch == Guard::kNoThread) return;
+  static constinit Guard ended = {.epoch = Guard::kNoThread};
+  thread.guard = &ended;
+  guard->epoch = 0;
+  const GuardLock lock;
+  guard->tid = 0;
+}
+
+Counters sum_counters(const Client& client) {
+  Counters sum = {};
+  for (const Guard* g = first_guard(); g != nullptr; g = g->next) {
+    sum.hits += __atomic_load_n(&g->counters[client.index].hits, __ATOMIC_RELAXED);
+    sum.missed += __atomic_load_n(&g->counters[client.index].missed, __ATOMIC_RELAXED);
+  }
+  return sum;
+}
+
+void run_unwound_exits(CallFrame& frame) {
+  if (frame.client == nullptr) return;
+  Guard* guard = ct_thread.guard;
+  if (guard->epoch == Guard::kNoThread) guard = take_guard(ct_thread);
+  if (guard != nullptr) {
+    ct_regs regs = {};
+    regs.flags = CT_REGS_EXIT | CT_REGS_UNWOUND;
+    regs.ip = frame.ip;
+    regs.parent = caller_of(&frame);
+    regs.sp = frame.sp - 8;
+    enter(*guard, regs);
+    if (frame.client->generation == frame.generation) {
+      ct_call_exit_handler(regs.ip, regs.parent, const_cast<Client*>(frame.client), &regs, frame.data);
+    }
+    guard->sp = regs.saved_sp;
+    guard->epoch = regs.saved_epoch;
+  }
+  frame.client = nullptr;
+}
+
+void detect_vectors() {
+  constexpr std::uint32_t kOsxsave = 1U << 27;
+  constexpr std::uint32_t kXgetbv1 = 1U << 2;
+  constexpr std::uint32_t kHasXgetbv1 = 0x100;
+  std::uint32_t a = 1;
+  std::uint32_t b = 0;
+  std::uint32_t c = 0;
+  std::uint32_t d = 0;
+  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  if ((c & kOsxsave) == 0) {
+    ct_vector_features = 1;
+    return;
+  }
+  std::uint32_t enabled = 0;
+  __asm__("xgetbv" : "=a"(enabled), "=d"(d) : "c"(0));
+  a = 0xd;
+  c = 1;
+  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  ct_vector_features = (enabled & 0xff) | ((a & kXgetbv1) != 0 ? kHasXgetbv1 : 0);
+}
+
+namespace {
+
+/// Exit handlers run in the reverse order of the entry handlers: the newest block is the first of the chain.
+void run_list_exits(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/, ct_regs* regs, void* data) {
+  auto* frame = reinterpret_cast<CallFrame*>(static_cast<char*>(data) - CT_FRAME_DATA);
+  for (CallFrame* block = frame->blocks; block != nullptr; block = block->blocks) {
+    auto* client = const_cast<Client*>(block->client);
+    if (client->generation != block->generation) continue;
+    ct_call_handler(ip, parent_ip, client, regs, block->data, reinterpret_cast<const void*>(client->exit));
+  }
+}
+
+/// Entry handlers in the order of registration. Each that wants its exit gets a block of its own, in front of
+/// the chain.
+int run_list_entries(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/, ct_regs* regs, void* data) {
+  const OpSet& set = *regs->set;
+  auto* frame =
+      data == nullptr ? nullptr : reinterpret_cast<CallFrame*>(static_cast<char*>(data) - CT_FRAME_DATA);
+  for (std::uint32_t i = 0; i < set.count; ++i) {
+    Client* client = set.members()[i].client;
+    CallFrame* block = nullptr;
+    if (client->wants_exit) {
+      block = claim_block(ct_thread);
+      if (block == nullptr) {
+        count_missed(*regs->guard, *client);
+        continue;
+      }
+      for (std::uint64_t& word : block->data) word = 0;
+    }
+    __asm__("incq %0" : "+m"(regs->guard->counters[client->index].hits));
+    const bool cancelled =
+        client->entry != nullptr &&
+        ct_call_handler(ip, parent_ip, client, regs, block == nullptr ? nullptr : block->data,
+                        reinterpret_cast<const void*>(client->entry)) != 0;
+    if (block == nullptr) continue;
+    if (cancelled) {
+      const isa::SignalsBlocked blocked;
+      let_go(ct_thread, *block);
+      continue;
+    }
+    block->client = client;
+    block->generation = set.members()[i].generation;
+    block->blocks = frame->blocks;
+    frame->blocks = block;
+  }
+  return frame == nullptr || frame->blocks == nullptr ? 1 : 0;
+}
+
+}  // namespace
+
+Client list_client = {.generation = 0,
+                      .exit = run_list_exits,
+                      .entry = run_list_entries,
+                      .index = kListIndex,
+                      .user = nullptr,
+                      .flags = 0,
+                      .data_bytes = 0,
+                      .wants_exit = false};
+
+}  // namespace calltap::trampoline
+
+extern "C" {
+
+// All of these are called by handlers.S, with all registers of the program saved or general registers only.
+
+/// Step 1 when the guard is not free: a thread's first handler, or one inside another. Not 0: go on, under
+/// the guard. 0: the call runs unhooked, and is counted as missed.
+int ct_entry_slow(ct_regs* regs) {
+  ThreadState& thread = ct_thread;
+  Guard* guard = thread.guard;
+  if (guard->epoch == Guard::kNoThread) {
+    guard = take_guard(thread);
+    if (guard == nullptr) return 0;
+  }
+  if (guard->epoch != 0 && !is_in_signal_handler(reinterpret_cast<std::uint64_t>(regs), guard->sp)) {
+    // The outer handler keeps the set alive.
+    count_missed(*guard, *regs->record->set);
+    return 0;
+  }
+  enter(*guard, *regs);
+  // BEGIN goes on with the guard in rcx only to store what is stored already.
+  return 1;
+}
+
+/// Step 7 likewise: the entry was seen, so the exit is too.
+void ct_exit_enter_slow(ct_regs* regs) {
+  ThreadState& thread = ct_thread;
+  Guard* guard = thread.guard->epoch == Guard::kNoThread ? take_guard(thread) : thread.guard;
+  static constinit Guard nobody = {};
+  enter(guard == nullptr ? nobody : *guard, *regs);
+}
+
+/// The address that a call which was jumped to returns to.
+std::uint64_t ct_parent_slow(const CallFrame* frame) { return caller_of(frame); }
+
+/// The same at the entry, where the chain of frames is kept short: 0 if this call had better run unhooked.
+std::uint64_t ct_tail_call(const CallFrame* caller, ct_regs* regs) {
+  constexpr std::uint32_t kLongestChain = 1024;
+  const std::uint32_t depth = (caller->flags & CallFrame::kProbe) != 0 ? caller->slot + 1 : 1;
+  const bool needs_frame = regs->set->handler == ct_probe || regs->set->handler == ct_probe_vectors;
+  if (depth > kLongestChain && needs_frame) {
+    count_missed(*regs->guard, *regs->set);
+    return 0;
+  }
+  regs->target = depth;
+  return caller_of(caller);
+}
+
+/// Step 3 when the free list's first frame cannot be had.
+CallFrame* ct_no_frame(CallFrame* failed, ct_regs* regs) {
+  CallFrame* frame = ct_frame_slow(failed);
+  if (frame == nullptr) count_missed(*regs->guard, *regs->set);
+  return frame;
+}
+
+void ct_free_blocks(CallFrame* frame) {
+  const isa::SignalsBlocked blocked;
+  free_blocks(ct_thread, *frame);
+}
+}

@@ -1,0 +1,82 @@
+// Running handlers: what the trampolines of handlers.S leave to C++, and what others need of it.
+#pragma once
+
+#include "trampoline/clients.h"
+#include "trampoline/frames.h"
+
+namespace calltap::trampoline {
+
+/// True if the address lies in a trampoline that calls around: it is a return point, not a caller.
+bool is_in_trampoline(std::uint64_t address);
+
+/// Lengthens the wait for guards to handlers that start from now on, and returns the epoch that tells older
+/// ones. A change of sets or clients that was stored before the call, followed by a barrier in all threads,
+/// is seen by every handler of this or a later epoch.
+std::uint64_t next_epoch();
+
+/// Newest of all guards, including those that belong to no thread now. Any thread.
+Guard* first_guard();
+
+/// True while the calling thread runs a handler. Any context.
+bool in_handler();
+
+/// Runs the exit handlers of a probe's call that will never return, with CT_REGS_UNWOUND, and drops them.
+/// Signals must be blocked.
+void run_unwound_exits(CallFrame& frame);
+
+/// The thread ends: its guard may be given to another.
+void release_guard(ThreadState& thread);
+
+/// Sums of a client's counters over all threads. Any thread.
+Counters sum_counters(const Client& client);
+
+/// Finds out which vector registers the processor has. Once, before any site has handlers.
+void detect_vectors();
+
+/// The client that lists are called with: its entry handler runs the entry handlers of the set in `regs`, and
+/// its exit handler those that the call frame's blocks hold, in reverse.
+extern Client list_client;
+
+}  // namespace calltap::trampoline
+
+extern "C" {
+extern const char ct_entry[];
+extern const char ct_entry_vectors[];
+extern const char ct_probe[];
+extern const char ct_probe_vectors[];
+extern const char ct_pass[];
+/// Where the trampolines call handlers, where they go on when one has thrown, and (see state.h) where the
+/// register that points to the call frame does so.
+extern const char ct_entry_called[];
+extern const char ct_entry_threw[];
+extern const char ct_entry_vectors_called[];
+extern const char ct_entry_vectors_threw[];
+extern const char ct_probe_entry_called[];
+extern const char ct_probe_entry_threw[];
+extern const char ct_probe_exit_called[];
+extern const char ct_probe_exit_threw[];
+extern const char ct_call_handler_called[];
+extern const char ct_call_handler_threw[];
+extern const char ct_call_exit_handler_called[];
+extern const char ct_call_exit_handler_threw[];
+extern const char ct_probe_owned[];
+extern const char ct_probe_let_go[];
+extern const char ct_probe_aside[];
+extern const char ct_probe_aside_end[];
+extern const char ct_probe_vectors_entry_called[];
+extern const char ct_probe_vectors_entry_threw[];
+extern const char ct_probe_vectors_exit_called[];
+extern const char ct_probe_vectors_exit_threw[];
+extern const char ct_probe_vectors_owned[];
+extern const char ct_probe_vectors_let_go[];
+extern const char ct_probe_vectors_aside[];
+extern const char ct_probe_vectors_aside_end[];
+extern const char ct_direct_none[];
+extern const char ct_direct_slots[];
+/// Of a slot, two words: the client's trampoline, and where to go on.
+struct ct_direct_slot {
+  const void* direct;
+  std::uint64_t body;
+};
+extern ct_direct_slot ct_direct_table[];
+}

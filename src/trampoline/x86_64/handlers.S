@@ -1,0 +1,510 @@
+// Trampolines that run clients' handlers, for x86-64: at the entry only (ct_entry, ct_entry_vectors), or at the entry
+// and the exit, calling around (ct_probe, ct_probe_vectors). The site's stub jumps here with the site record in r11.
+//
+// Register contract
+//   in         r11 = SiteRecord*; (rsp) = return address of the call; everything else belongs to the program
+//   onwards    CT_RECORD_TARGET(r11) is jumped to (entry) or called (probe) with rdi rsi rdx rcx r8 r9 rax r10 and the
+//              vector and x87 registers as they were, or as a handler has changed them
+//   out        probe: rax rdx, xmm0-1 at the width in use, st0-1 as the function, or a handler, left them
+//   lost       r11, flags; on return also rcx rsi rdi r8-r10
+//   The trampolines without `_vectors` are for handlers that use general registers only.
+//
+// Stack while handlers run, E = address of the return slot, a multiple of 16 plus 8:
+//
+//   E        return address (entry), the return point (probe)
+//   E-8      free: holds a jump's target when the call is passed on
+//   E-152    ct_regs, 144 bytes
+//   E-696    vector registers (only in `_vectors`)                                   <- rsp, a multiple of 16
+//
+// Steps of an entry
+//   1  enter the guard: from here on sets and clients stay what they are        (ENTER_GUARD)
+//   2  read the set, once; if it wants another trampoline, leave the guard and pass the call on to that
+//   3  probe: claim a call frame and put the return point into the return slot
+//   4  call the entry handler: the client's own, or ct_list_entry
+//   5  probe: note in the call frame whose exit handler is to run, and which generation of it
+//   6  leave the guard; go on at the record's target
+// Steps of an exit
+//   7  enter the guard; if the client's generation is still the noted one, call its exit handler; leave the guard
+//   8  let the call frame go, return
+//
+// Unwinding: an entry trampoline is a function with a constant stack frame. A probe is one until the frame is owned,
+// then as in call_around.S. A handler that throws is caught here: see ct_personality.
+#include "trampoline/x86_64/call_frame.inc"
+
+// Offset of ct_regs from rsp.
+#define BASE(vectors) ((vectors) * CT_VECTORS_BYTES)
+#define TO_SLOT(vectors) (CT_REGS_OFFSET + BASE(vectors))
+
+        .section calltap_trampolines, "ax", @progbits
+        .hidden ct_thread, ct_epoch, __start_calltap_trampolines, __stop_calltap_trampolines
+        .hidden ct_entry_slow, ct_exit_enter_slow, ct_free_blocks, ct_parent_slow, ct_tail_call, ct_handler_threw, ct_no_frame
+        .hidden ct_frame_slow, ct_stack_slow, ct_exit_slow, ct_personality_reference
+        .hidden ct_save_vectors, ct_restore_vectors, ct_save_results, ct_restore_results
+
+.macro SAVE_ARGUMENTS base
+        movq    %r10, \base+CT_REGS_R10(%rsp)
+        movq    %r9, \base+CT_REGS_R9(%rsp)
+        movq    %r8, \base+CT_REGS_R8(%rsp)
+        movq    %rdi, \base+CT_REGS_RDI(%rsp)
+.endm
+
+.macro RESTORE_ARGUMENTS base
+        movq    \base+CT_REGS_R10(%rsp), %r10
+        movq    \base+CT_REGS_R9(%rsp), %r9
+        movq    \base+CT_REGS_R8(%rsp), %r8
+        movq    \base+CT_REGS_RDI(%rsp), %rdi
+        movq    \base+CT_REGS_RSI(%rsp), %rsi
+        movq    \base+CT_REGS_RCX(%rsp), %rcx
+        movq    \base+CT_REGS_RDX(%rsp), %rdx
+        movq    \base+CT_REGS_RAX(%rsp), %rax
+.endm
+
+// rcx = the thread's guard, entered. Jumps to `slow` when a handler of this thread is running, or the thread has no
+// guard yet. Clobbers rax. The epoch first: a signal handler in between then leaves the rest as it finds it.
+.macro ENTER_GUARD base, slow
+        movq    ct_thread@gottpoff(%rip), %rcx
+        movq    %fs:CT_THREAD_GUARD(%rcx), %rcx
+        cmpq    $0, CT_GUARD_EPOCH(%rcx)
+        jne     \slow
+        movq    ct_epoch(%rip), %rax
+        movq    %rax, CT_GUARD_EPOCH(%rcx)
+        leaq    \base(%rsp), %rax
+        movq    %rax, CT_GUARD_SP(%rcx)
+        movq    %rcx, \base+CT_REGS_GUARD(%rsp)
+        movq    $0, \base+CT_REGS_SAVED_EPOCH(%rsp)
+.endm
+
+// Clobbers rax, rcx.
+.macro LEAVE_GUARD base
+        movq    \base+CT_REGS_GUARD(%rsp), %rcx
+        movq    \base+CT_REGS_SAVED_SP(%rsp), %rax
+        movq    %rax, CT_GUARD_SP(%rcx)
+        movq    \base+CT_REGS_SAVED_EPOCH(%rsp), %rax
+        movq    %rax, CT_GUARD_EPOCH(%rcx)
+.endm
+
+// Steps 1 and 2, and in rsi where the call returns to.
+.macro BEGIN name, vectors
+        SAVE_SCRATCH
+        leaq    -TO_SLOT(\vectors)(%rsp), %rsp
+        .cfi_def_cfa_offset TO_SLOT(\vectors) + 8
+        SAVE_ARGUMENTS BASE(\vectors)
+        ENTER_GUARD BASE(\vectors), .Lnested_\name
+.Lentered_\name:
+        movq    CT_RECORD_SET(%r11), %rax
+        leaq    \name(%rip), %rdx
+        cmpq    %rdx, CT_SET_HANDLER(%rax)
+        jne     .Lpass_on_\name
+        movq    %rax, BASE(\vectors)+CT_REGS_SET(%rsp)
+  .if \vectors
+        movq    %rsp, %r8
+        call    ct_save_vectors
+        movl    %eax, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
+  .else
+        movl    $0, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
+  .endif
+        leaq    TO_SLOT(\vectors)(%rsp), %rsi
+        movq    %rsi, BASE(\vectors)+CT_REGS_SP(%rsp)
+        movq    (%rsi), %rsi
+        movq    $0, BASE(\vectors)+CT_REGS_TARGET(%rsp)
+        leaq    __stop_calltap_trampolines(%rip), %rdx
+        cmpq    %rdx, %rsi
+        jae     .Lparent_found_\name
+        leaq    __start_calltap_trampolines(%rip), %rdx
+        cmpq    %rdx, %rsi
+        jae     .Ltail_call_\name
+.Lparent_found_\name:
+        movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
+.endm
+
+// The paths that BEGIN jumps to.
+.macro BEGIN_SLOW name, vectors
+.Lnested_\name:
+        leaq    BASE(\vectors)(%rsp), %rdi
+        call    ct_entry_slow
+        movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
+        testl   %eax, %eax
+        jnz     .Lentered_\name
+.Lunhooked_\name:
+        RESTORE_ARGUMENTS BASE(\vectors)
+        .cfi_remember_state
+        leaq    TO_SLOT(\vectors)(%rsp), %rsp
+        .cfi_def_cfa_offset 8
+        jmp     *CT_RECORD_TARGET(%r11)
+        .cfi_restore_state
+
+        // A hooked function has jumped to us: rbx is its call frame.
+.Ltail_call_\name:
+        movq    %rbx, %rdi
+        leaq    BASE(\vectors)(%rsp), %rsi
+        call    ct_tail_call
+        movq    %rax, %rsi
+        testq   %rax, %rax
+        jnz     .Lparent_found_\name
+        LEAVE_GUARD BASE(\vectors)
+        movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
+        jmp     .Lunhooked_\name
+
+        // The set has been exchanged since the handler was read.
+.Lpass_on_\name:
+        movq    CT_SET_HANDLER(%rax), %rdx
+        movq    %rdx, TO_SLOT(\vectors)-8(%rsp)
+        LEAVE_GUARD BASE(\vectors)
+        RESTORE_ARGUMENTS BASE(\vectors)
+        .cfi_remember_state
+        leaq    TO_SLOT(\vectors)(%rsp), %rsp
+        .cfi_def_cfa_offset 8
+        jmp     *-8(%rsp)
+        .cfi_restore_state
+.endm
+
+// Step 4: the arguments that all entry handlers have, and the call. `data` is in r8.
+.macro CALL_ENTRY base
+        movq    \base+CT_REGS_SET(%rsp), %rax
+        movq    \base+CT_REGS_GUARD(%rsp), %rcx
+        movq    CT_SET_HITS(%rax), %rdx
+        addq    CT_GUARD_COUNTERS(%rcx), %rdx
+        incq    (%rdx)
+        movq    \base+CT_REGS_R11(%rsp), %r11
+        movq    CT_RECORD_ENTRY(%r11), %rdi
+        movq    %rdi, \base+CT_REGS_IP(%rsp)
+        movq    \base+CT_REGS_PARENT(%rsp), %rsi
+        movl    $0, \base+CT_REGS_FLAGS(%rsp)
+        movq    CT_SET_CLIENT(%rax), %rdx
+        leaq    \base(%rsp), %rcx
+        call    *CT_SET_ENTRY(%rax)
+.endm
+
+// A handler threw, and the unwinder has put the exception into rax: see ct_personality. Not 0 from an entry handler
+// means that no exit is wanted.
+.macro CATCH resume
+        movq    %rax, %rdi
+        call    ct_handler_threw
+        movl    $1, %eax
+        jmp     \resume
+.endm
+
+// An override's result, from where ct_regs_override_* left it.
+.macro LOAD_OVERRIDE base
+        testl   $CT_REGS_OVERRIDE_VECTOR, \base+CT_REGS_FLAGS(%rsp)
+        jz      8f
+        movsd   \base+CT_REGS_TARGET(%rsp), %xmm0
+8:
+.endm
+
+// ct_regs_set_ip: a record of its own, in the free word below the return slot.
+.macro GO_TO_IP vectors, go_on
+        movq    BASE(\vectors)+CT_REGS_TARGET(%rsp), %rax
+        movq    %rax, TO_SLOT(\vectors)-8(%rsp)
+        leaq    TO_SLOT(\vectors)-8-CT_RECORD_TARGET(%rsp), %r11
+        jmp     \go_on
+.endm
+
+.macro ENTRY name, vectors
+        .globl  \name, \name\()_called, \name\()_threw
+        .hidden \name, \name\()_called, \name\()_threw
+        .type   \name, @function
+        .p2align 6
+\name:
+        .cfi_startproc
+        .cfi_personality 0x9b, ct_personality_reference
+        BEGIN   \name, \vectors
+        xorl    %r8d, %r8d
+        CALL_ENTRY BASE(\vectors)
+\name\()_called:
+  .if \vectors
+        movq    %rsp, %r8
+        movzwl  BASE(\vectors)+CT_REGS_WIDTH(%rsp), %eax
+        call    ct_restore_vectors
+  .endif
+        LEAVE_GUARD BASE(\vectors)
+        cmpl    $0, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        jne     .Lchanged_\name
+        movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
+.Lgo_on_\name:
+        RESTORE_ARGUMENTS BASE(\vectors)
+        .cfi_remember_state
+        leaq    TO_SLOT(\vectors)(%rsp), %rsp
+        .cfi_def_cfa_offset 8
+        jmp     *CT_RECORD_TARGET(%r11)
+        .cfi_restore_state
+
+\name\()_threw:
+        CATCH   \name\()_called
+
+.Lchanged_\name:
+        testl   $CT_REGS_OVERRIDE, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        jnz     .Loverride_\name
+        GO_TO_IP \vectors, .Lgo_on_\name
+.Loverride_\name:
+        LOAD_OVERRIDE BASE(\vectors)
+        movq    BASE(\vectors)+CT_REGS_RAX(%rsp), %rax
+        movq    BASE(\vectors)+CT_REGS_RDX(%rsp), %rdx
+        .cfi_remember_state
+        leaq    TO_SLOT(\vectors)(%rsp), %rsp
+        .cfi_def_cfa_offset 8
+        ret
+        .cfi_restore_state
+
+        BEGIN_SLOW \name, \vectors
+        .cfi_endproc
+        .size   \name, . - \name
+.endm
+
+// The unwinder's view while rbx is the call frame: the caller's rsp is a constant above ours.
+.macro CFI_OWNED vectors
+        .cfi_def_cfa_offset TO_SLOT(\vectors) + 16
+  .if \vectors
+        .cfi_escape 0x16, 7, 3, 0x77, 0xc0, 0x05  // TO_SLOT(1) + 8 = 704 as SLEB128
+  .else
+        .cfi_escape 0x16, 7, 3, 0x77, 0xa0, 0x01  // TO_SLOT(0) + 8 = 160
+  .endif
+        CFI_RETURN_IN_FRAME
+        CFI_RBX_IN_FRAME
+.endm
+.if TO_SLOT(1) + 8 != 704 || TO_SLOT(0) + 8 != 160
+        .error "CFI_OWNED has other offsets"
+.endif
+
+.macro CFI_POPPED
+        .cfi_def_cfa_offset 8
+        CFI_CALLER_RSP
+        CFI_RETURN_IN_FRAME
+        CFI_RBX_IN_FRAME
+.endm
+
+// Between name_owned and name_let_go rbx is the call frame.
+.macro PROBE name, vectors, return_point
+        .globl  \name, \name\()_owned, \name\()_let_go, \name\()_entry_called, \name\()_entry_threw
+        .globl  \name\()_exit_called, \name\()_exit_threw, \return_point
+        .hidden \name, \name\()_owned, \name\()_let_go, \name\()_entry_called, \name\()_entry_threw
+        .hidden \name\()_exit_called, \name\()_exit_threw, \return_point
+        .type   \name, @function
+        .p2align 6
+\name:
+        .cfi_startproc
+        .cfi_personality 0x9b, ct_personality_reference
+        BEGIN   \name, \vectors
+        // Step 3. `free` is a hint; the increment is the claim.
+        movq    ct_thread@gottpoff(%rip), %rcx
+        movq    %fs:CT_THREAD_FREE(%rcx), %rdx
+        incl    CT_FRAME_OWNER(%rdx)
+        jnz     .Lno_frame_\name
+        movq    CT_FRAME_NEXT(%rdx), %rax
+        movq    %rax, %fs:CT_THREAD_FREE(%rcx)
+.Lclaimed_\name:
+        movq    %rbx, CT_FRAME_SAVED(%rdx)
+        movq    TO_SLOT(\vectors)(%rsp), %rax
+        movq    %rax, CT_FRAME_RET(%rdx)
+        .cfi_remember_state
+        movq    %rdx, %rbx
+        CFI_OWNED \vectors
+\name\()_owned:
+        // The slot says "alive" before the frame says where the slot is.
+        leaq    \return_point(%rip), %rax
+        movq    %rax, TO_SLOT(\vectors)(%rsp)
+        leaq    TO_SLOT(\vectors)+8(%rsp), %rsi
+        movq    %rsi, CT_FRAME_SP(%rbx)
+        movq    %fs:CT_THREAD_TOP(%rcx), %rax
+        movq    %rax, CT_FRAME_PARENT(%rbx)
+        cmpq    %rsi, CT_FRAME_SP(%rax)
+        jbe     .Lcheck_stack_\name
+.Lstack_checked_\name:
+        movq    %rbx, %fs:CT_THREAD_TOP(%rcx)
+        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
+        incq    %rax
+        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
+        movq    %rax, CT_FRAME_AGE(%rbx)
+        movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
+        movq    CT_RECORD_ENTRY(%r11), %rax
+        movq    %rax, CT_FRAME_EVENT(%rbx)
+        movl    $CT_FLAG_PROBE, CT_FRAME_FLAGS(%rbx)
+        movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %eax
+        movl    %eax, CT_FRAME_SLOT(%rbx)
+        leaq    CT_FRAME_DATA(%rbx), %r8
+        movq    $0, 0(%r8)
+        movq    $0, 8(%r8)
+        movq    $0, 16(%r8)
+        movq    $0, 24(%r8)
+        movq    $0, 32(%r8)
+        CALL_ENTRY BASE(\vectors)
+\name\()_entry_called:
+        testl   %eax, %eax
+        jnz     .Lno_exit_wanted_\name
+        // Step 5: the client last, it is what makes the rest count.
+        movq    BASE(\vectors)+CT_REGS_SET(%rsp), %rcx
+        movq    CT_SET_GENERATION(%rcx), %rax
+        movq    %rax, CT_FRAME_GENERATION(%rbx)
+        movq    CT_SET_CLIENT(%rcx), %rax
+        movq    %rax, CT_FRAME_CLIENT(%rbx)
+.Lno_exit_wanted_\name:
+  .if \vectors
+        movq    %rsp, %r8
+        movzwl  BASE(\vectors)+CT_REGS_WIDTH(%rsp), %eax
+        call    ct_restore_vectors
+  .endif
+        LEAVE_GUARD BASE(\vectors)
+        cmpl    $0, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        jne     .Lchanged_\name
+        movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
+.Lgo_on_\name:
+        RESTORE_ARGUMENTS BASE(\vectors)
+        .cfi_remember_state
+        leaq    TO_SLOT(\vectors)+8(%rsp), %rsp
+        CFI_POPPED
+        call    *CT_RECORD_TARGET(%r11)
+\return_point:
+        // rbx = the call frame; rax, rdx, the vector and x87 registers hold the result.
+        movq    %rax, POPPED(SAVED_RAX)(%rsp)
+        movq    %rdx, POPPED(SAVED_RDX)(%rsp)
+        leaq    -(TO_SLOT(\vectors)+8)(%rsp), %rsp
+        .cfi_restore_state
+.Lreturned_\name:
+        movq    ct_thread@gottpoff(%rip), %rdi
+        cmpq    %rbx, %fs:CT_THREAD_TOP(%rdi)
+        jne     .Lcut_off_\name
+.Ltop_checked_\name:
+        cmpq    $0, CT_FRAME_CLIENT(%rbx)
+        je      .Lno_exit_\name
+        // Step 7
+        ENTER_GUARD BASE(\vectors), .Lexit_nested_\name
+.Lexit_entered_\name:
+  .if \vectors
+        movq    %rsp, %r8
+        call    ct_save_results
+        movl    %eax, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
+  .else
+        movl    $0, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
+  .endif
+        movq    CT_FRAME_CLIENT(%rbx), %rdx
+        movq    CT_FRAME_GENERATION(%rbx), %rax
+        cmpq    %rax, CT_CLIENT_GENERATION(%rdx)
+        jne     .Lexit_called_\name
+        leaq    TO_SLOT(\vectors)(%rsp), %rsi
+        movq    %rsi, BASE(\vectors)+CT_REGS_SP(%rsp)
+        movq    CT_FRAME_RET(%rbx), %rsi
+        leaq    __stop_calltap_trampolines(%rip), %rax
+        cmpq    %rax, %rsi
+        jae     .Lexit_parent_found_\name
+        leaq    __start_calltap_trampolines(%rip), %rax
+        cmpq    %rax, %rsi
+        jae     .Lexit_parent_\name
+.Lexit_parent_found_\name:
+        movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
+        movq    CT_FRAME_EVENT(%rbx), %rdi
+        movq    %rdi, BASE(\vectors)+CT_REGS_IP(%rsp)
+        movl    $CT_REGS_EXIT, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        leaq    BASE(\vectors)(%rsp), %rcx
+        leaq    CT_FRAME_DATA(%rbx), %r8
+        call    *CT_CLIENT_EXIT(%rdx)
+\name\()_exit_called:
+.Lexit_called_\name:
+  .if \vectors
+        movq    %rsp, %r8
+        movl    BASE(\vectors)+CT_REGS_WIDTH(%rsp), %eax
+        call    ct_restore_results
+  .endif
+        LEAVE_GUARD BASE(\vectors)
+        cmpq    $0, CT_FRAME_BLOCKS(%rbx)
+        jne     .Lblocks_\name
+.Lblocks_freed_\name:
+        movq    $0, CT_FRAME_CLIENT(%rbx)
+.Lno_exit_\name:
+        // Step 8. Everything out of the frame, then let it go while its slot still says "alive", then use the slot.
+        movq    $0, CT_FRAME_EVENT(%rbx)
+        movq    ct_thread@gottpoff(%rip), %rdi
+        movq    CT_FRAME_PARENT(%rbx), %rax
+        movq    %rax, %fs:CT_THREAD_TOP(%rdi)
+        movq    BASE(\vectors)+CT_REGS_RAX(%rsp), %r8
+        movq    BASE(\vectors)+CT_REGS_RDX(%rsp), %r9
+        .cfi_remember_state
+        leaq    TO_SLOT(\vectors)+8(%rsp), %rsp
+        CFI_POPPED
+        movq    CT_FRAME_RET(%rbx), %rsi
+        .cfi_register 16, 4
+\name\()_let_go:
+        movq    %rbx, %r10
+        movq    CT_FRAME_SAVED(%rbx), %rbx
+        .cfi_same_value rbx
+        FREE_FRAME %r10
+        movq    %r8, %rax
+        movq    %r9, %rdx
+        pushq   %rsi
+        .cfi_def_cfa_offset 8
+        .cfi_escape 0x16, 7, 2, 0x77, 8  // the caller's rsp is rsp + 8
+        .cfi_offset 16, -8
+        ret
+        .cfi_restore_state
+
+\name\()_aside:
+        .globl  \name\()_aside, \name\()_aside_end
+        .hidden \name\()_aside, \name\()_aside_end
+\name\()_entry_threw:
+        CATCH   \name\()_entry_called
+\name\()_exit_threw:
+        CATCH   \name\()_exit_called
+
+.Lcheck_stack_\name:
+        movq    %rbx, %rdi
+        call    ct_stack_slow
+        movq    ct_thread@gottpoff(%rip), %rcx
+        jmp     .Lstack_checked_\name
+
+        // We were tail-called: the caller is hooked too, and its call frame is what rbx was at our entry.
+.Lexit_parent_\name:
+        movq    CT_FRAME_SAVED(%rbx), %rdi
+        call    ct_parent_slow
+        movq    %rax, %rsi
+        movq    CT_FRAME_CLIENT(%rbx), %rdx
+        jmp     .Lexit_parent_found_\name
+
+.Lchanged_\name:
+        testl   $CT_REGS_OVERRIDE, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        jnz     .Loverride_\name
+        GO_TO_IP \vectors, .Lgo_on_\name
+.Loverride_\name:
+        LOAD_OVERRIDE BASE(\vectors)
+        jmp     .Lreturned_\name
+
+        // Frames above us on the list have not been returned from.
+.Lcut_off_\name:
+        movq    %rbx, %rdi
+        call    ct_exit_slow
+        jmp     .Ltop_checked_\name
+
+.Lexit_nested_\name:
+        leaq    BASE(\vectors)(%rsp), %rdi
+        call    ct_exit_enter_slow
+        jmp     .Lexit_entered_\name
+
+.Lblocks_\name:
+        movq    %rbx, %rdi
+        call    ct_free_blocks
+        jmp     .Lblocks_freed_\name
+\name\()_aside_end:
+        .cfi_restore_state
+
+        // No frame at hand: get one, or run the body unhooked.
+.Lno_frame_\name:
+        movq    %rdx, %rdi
+        leaq    BASE(\vectors)(%rsp), %rsi
+        call    ct_no_frame
+        movq    ct_thread@gottpoff(%rip), %rcx
+        movq    %rax, %rdx
+        testq   %rdx, %rdx
+        jnz     .Lclaimed_\name
+        LEAVE_GUARD BASE(\vectors)
+        movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
+        jmp     .Lunhooked_\name
+
+        BEGIN_SLOW \name, \vectors
+        .cfi_endproc
+        .size   \name, . - \name
+.endm
+
+        ENTRY   ct_entry, 0
+        ENTRY   ct_entry_vectors, 1
+        PROBE   ct_probe, 0, ct_probe_return_point
+        PROBE   ct_probe_vectors, 1, ct_probe_vectors_return_point
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,217 @@
+// Saving what handlers may use and the program still needs: vector registers at the width in use, x87 results.
+//
+// Register contract of all of these
+//   in         r8 = the area of CT_VECTORS_BYTES: eight slots of CT_VECTOR_SLOT bytes, then two of 16 for x87
+//   save       returns eax = the width in bytes | x87 registers << 16, which restore takes in eax
+//   lost       rax rcx rdx, flags
+//
+// The width matters in both directions: less would lose what the program has there, and more would mark registers as
+// used that are not, which slows the processor down until the next vzeroupper. XGETBV(1) tells what is in use (Intel
+// SDM volume 1, section 13.6); ct_vector_features says whether there is that, and what else.
+#include "trampoline/layout.h"
+
+#define X87_IN_USE 1
+#define YMM_IN_USE 4
+#define ZMM_IN_USE 0x40
+#define HAS_XGETBV1 0x100
+
+#define X87_AREA (8 * CT_VECTOR_SLOT)
+
+.macro MOVE_OUT instruction, prefix, count
+  .irp n, 0, 1, 2, 3, 4, 5, 6, 7
+    .if \n < \count
+        \instruction %\prefix\n, \n * CT_VECTOR_SLOT(%r8)
+    .endif
+  .endr
+.endm
+
+.macro MOVE_IN instruction, prefix, count
+  .irp n, 0, 1, 2, 3, 4, 5, 6, 7
+    .if \n < \count
+        \instruction \n * CT_VECTOR_SLOT(%r8), %\prefix\n
+    .endif
+  .endr
+.endm
+
+// eax = what is in use, edx is lost.
+.macro GET_IN_USE
+        movl    ct_vector_features(%rip), %eax
+        testl   $HAS_XGETBV1, %eax
+        jz      7f
+        movl    $1, %ecx
+        xgetbv
+7:
+.endm
+
+// Vector registers 0 to count-1, for eax = what is in use. Returns eax = the width.
+.macro SAVE_WIDE count
+        testl   $ZMM_IN_USE, %eax
+        jnz     5f
+        testl   $YMM_IN_USE, %eax
+        jnz     4f
+        MOVE_OUT movups, xmm, \count
+        movl    $16, %eax
+        jmp     6f
+4:      MOVE_OUT vmovups, ymm, \count
+        movl    $32, %eax
+        jmp     6f
+5:      MOVE_OUT vmovups, zmm, \count
+        movl    $64, %eax
+6:
+.endm
+
+.macro RESTORE_WIDE count
+        cmpw    $32, %ax
+        ja      5f
+        je      4f
+        MOVE_IN movups, xmm, \count
+        jmp     6f
+4:      MOVE_IN vmovups, ymm, \count
+        jmp     6f
+5:      MOVE_IN vmovups, zmm, \count
+6:
+.endm
+
+.macro FUNCTION name
+        .globl  \name
+        .hidden \name
+        .type   \name, @function
+        .p2align 4
+\name:
+        .cfi_startproc
+.endm
+
+.macro END_FUNCTION name
+        .cfi_endproc
+        .size   \name, . - \name
+.endm
+
+        .text
+        .hidden ct_vector_features, ct_handler_threw, ct_personality_reference
+        .globl  ct_call_handler_called, ct_call_handler_threw
+        .globl  ct_call_exit_handler_called, ct_call_exit_handler_threw
+        .hidden ct_call_handler_called, ct_call_handler_threw
+        .hidden ct_call_exit_handler_called, ct_call_exit_handler_threw
+
+FUNCTION ct_save_vectors
+        GET_IN_USE
+        SAVE_WIDE 8
+        ret
+END_FUNCTION ct_save_vectors
+
+FUNCTION ct_restore_vectors
+        RESTORE_WIDE 8
+        ret
+END_FUNCTION ct_restore_vectors
+
+// The result of a function: xmm0-1, st0-1. The x87 stack holds nothing else at a return, so its top tells how many.
+FUNCTION ct_save_results
+        GET_IN_USE
+        testl   $X87_IN_USE, %eax
+        jnz     .Lx87
+.Lx87_saved:
+        SAVE_WIDE 2
+        ret
+.Lx87:
+        movl    %eax, %ecx
+        fnstsw  %ax
+        shrl    $11, %eax
+        andl    $7, %eax        // 0: empty, 7: one, 6: two
+        jz      .Lx87_empty
+        fstpt   X87_AREA(%r8)
+        cmpl    $7, %eax
+        je      .Lx87_one
+        fstpt   X87_AREA+16(%r8)
+        movl    %ecx, %eax
+        SAVE_WIDE 2
+        orl     $0x20000, %eax
+        ret
+.Lx87_one:
+        movl    %ecx, %eax
+        SAVE_WIDE 2
+        orl     $0x10000, %eax
+        ret
+.Lx87_empty:
+        movl    %ecx, %eax
+        jmp     .Lx87_saved
+END_FUNCTION ct_save_results
+
+FUNCTION ct_restore_results
+        testl   $0xf0000, %eax
+        jz      .Lx87_restored
+        testl   $0x20000, %eax
+        jz      .Lx87_restore_one
+        fldt    X87_AREA+16(%r8)
+.Lx87_restore_one:
+        fldt    X87_AREA(%r8)
+.Lx87_restored:
+        RESTORE_WIDE 2
+        ret
+END_FUNCTION ct_restore_results
+
+// ct_call_exit_handler(ip, parent_ip, client, regs, data): calls the client's exit handler from the middle of
+// something that knows nothing of vector registers; keeps all that may hold arguments or results.
+FUNCTION ct_call_exit_handler
+        .cfi_personality 0x9b, ct_personality_reference
+        pushq   %rbp
+        .cfi_def_cfa_offset 16
+        .cfi_offset 6, -16
+        movq    %rsp, %rbp
+        .cfi_def_cfa_register 6
+        pushq   %rbx
+        pushq   %r12
+        .cfi_offset 3, -24
+        .cfi_offset 12, -32
+        subq    $CT_VECTORS_BYTES, %rsp
+        movq    %r8, %rbx
+        pushq   %rdx
+        pushq   %rcx
+        leaq    16(%rsp), %r8
+        call    ct_save_results
+        movl    %eax, %r12d
+        call    ct_save_vectors
+        popq    %rcx
+        popq    %rdx
+        movq    %rbx, %r8
+        call    *CT_CLIENT_EXIT(%rdx)
+ct_call_exit_handler_called:
+        movq    %rsp, %r8
+        movl    %r12d, %eax
+        call    ct_restore_results
+        movzwl  %r12w, %eax
+        call    ct_restore_vectors
+        leaq    -16(%rbp), %rsp
+        popq    %r12
+        popq    %rbx
+        popq    %rbp
+        .cfi_remember_state
+        .cfi_def_cfa 7, 8
+        ret
+        .cfi_restore_state
+ct_call_exit_handler_threw:
+        movq    %rax, %rdi
+        call    ct_handler_threw
+        jmp     ct_call_exit_handler_called
+END_FUNCTION ct_call_exit_handler
+
+// ct_call_handler(ip, parent_ip, client, regs, data, handler): calls one handler of a list and returns what it returns,
+// or 1 if it has thrown.
+FUNCTION ct_call_handler
+        .cfi_personality 0x9b, ct_personality_reference
+        subq    $8, %rsp
+        .cfi_def_cfa_offset 16
+        call    *%r9
+ct_call_handler_called:
+        addq    $8, %rsp
+        .cfi_remember_state
+        .cfi_def_cfa_offset 8
+        ret
+        .cfi_restore_state
+ct_call_handler_threw:
+        movq    %rax, %rdi
+        call    ct_handler_threw
+        movl    $1, %eax
+        jmp     ct_call_handler_called
+END_FUNCTION ct_call_handler
+
+        .section .note.GNU-stack, "", @progbits
