@@ -146,12 +146,13 @@ void RecordSession::poll_once() {
   if (::poll(watched.data(), watched.size(), kPollMs) < 0 && errno != EINTR)
     throw_errno("cannot wait for events");
   if (watched[1].revents != 0) handle_signal();
-  std::size_t at = 2;
-  for (auto client = clients_.begin(); client != clients_.end(); ++at) {
+  // A process's last messages come before its end, also those on connections that were not accepted yet.
+  std::size_t at = 2 + clients_.size();
+  if (watched[0].revents != 0) accept_client();
+  for (auto client = clients_.begin(); client != clients_.end();) {
     const auto here = client++;
-    if (watched[at].revents != 0 && !serve(*here)) clients_.erase(here);
+    if (!serve(*here)) clients_.erase(here);
   }
-  // A process's last messages come before its end.
   for (auto process = processes_.begin(); at < watched.size() && process != processes_.end(); ++at) {
     const auto here = process++;
     if (watched[at].fd != here->pidfd.get()) break;  // the list has changed: next time
@@ -166,7 +167,6 @@ void RecordSession::poll_once() {
     }
     end_process(here, end);
   }
-  if (watched[0].revents != 0) accept_client();
   show_progress();
 }
 
