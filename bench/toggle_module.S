@@ -3,7 +3,7 @@
 //   1  -fpatchable-function-entry=18,16: toggled by one byte, through the pad
 //   2  -fpatchable-function-entry=5, five one-byte NOPs: toggled by one byte, through the mirror
 //   3  a 3-byte NOP behind a pad, as clang makes it for 19,16: toggled by the int3 protocol
-// The symbol toggle_functions is the first function's entry.
+// The functions are named toggle_0, toggle_1 and so on; toggle_functions is the first one's entry.
 #define STRIDE 256
 
         .text
@@ -15,11 +15,12 @@
         .set    pad, 16
 #endif
         .set    toggle_functions, base + pad
-base:
-        .rept   SITES
+.macro FUNCTION
         .p2align 8, 0x90
 1:
         .fill   pad, 1, 0x90
+        .type   toggle_\@, @function
+toggle_\@:
         .cfi_startproc
 #if LAYOUT == 1
         .byte   0x90, 0x90
@@ -31,9 +32,15 @@ base:
         leaq    1(%rdi), %rax
         ret
         .cfi_endproc
+        .size   toggle_\@, . - toggle_\@
         .pushsection __patchable_function_entries, "awo", @progbits, .text
         .quad   1b
         .popsection
-        .endr
+.endm
+
+base:
+.rept SITES
+        FUNCTION
+.endr
         .p2align 8
         .section .note.GNU-stack, "", @progbits
