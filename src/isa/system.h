@@ -16,11 +16,14 @@ namespace calltap::isa {
 
 inline constexpr bool is_error(long result) { return result < 0 && result >= -4095; }
 
-/// Blocks every signal of the calling thread for the life of the object. Signal-safe.
+/// Blocks every signal of the calling thread for the life of the object, but for SIGTRAP: whoever meets a breakpoint or
+/// is single-stepped while that is blocked is killed, and clients' handlers that run under this may call functions which
+/// are just being patched by the trap protocol. Signal-safe.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
-    const std::uint64_t all = ~std::uint64_t{0};
+    constexpr std::uint64_t kTrap = std::uint64_t{1} << (5 - 1);
+    const std::uint64_t all = ~kTrap;
     native::system_call(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, reinterpret_cast<long>(&all),
                         reinterpret_cast<long>(&old_), sizeof old_);
   }
