@@ -29,20 +29,24 @@ constexpr unsigned kAllFlags =
 template <class Operation>
 int locked(const char* function, Operation operation) {
   if (trampoline::in_handler()) return report(function, ErrorCode::kInHandler);
-  ops::find_library_functions();
   if (auto started = ops::start_engine(); !started) return report(function, started, {});
   Failure failure;
   Result<void> done;
   {
     const EngineLock lock;
+    ops::trust_loaded_code();
     done = operation(failure);
   }
+  // What failed half-way and was taken back may have been seen: the caller may free what belongs to its handlers.
+  if (!done && failure.was_published) static_cast<void>(ops::wait_for_handlers());
   return report(function, done, failure);
 }
 
 ct_ops* make(const char* function, void* user, unsigned flags, trampoline::EntryHandler entry,
              trampoline::ExitHandler exit, std::size_t data_bytes) {
-  if ((flags & ~kAllFlags) != 0 || data_bytes > CT_DATA_MAX) {
+  const bool contradictory = (flags & CT_PERMANENT) != 0 && (flags & CT_NOT_PERMANENT) != 0;
+  const bool useless_data = data_bytes != 0 && exit == nullptr;
+  if ((flags & ~kAllFlags) != 0 || contradictory || data_bytes > CT_DATA_MAX || useless_data) {
     report(function, ErrorCode::kInvalidArgument);
     return nullptr;
   }
@@ -105,7 +109,9 @@ int unregister(const char* function, ct_ops* client, Role role) {
 int register_target(const char* function, ct_ops* client, Role role, const void* target) {
   const int failed = locked(function, [&](Failure& failure) -> Result<void> {
     if (client->is_registered()) return ErrorCode::kAlreadyRegistered;
-    if (client->entry != nullptr || client->exit != nullptr) return ErrorCode::kInvalidArgument;
+    if (client->entry != nullptr || client->exit != nullptr || (client->flags & CT_IPMODIFY) != 0) {
+      return ErrorCode::kInvalidArgument;
+    }
     client->role = role;
     client->target = reinterpret_cast<std::uint64_t>(target);
     auto done = ops::register_client(*client, failure);
@@ -183,9 +189,7 @@ int ct_set_filter_ip(ct_ops* client, std::uint64_t ip, int remove, int reset) {
   return change_filter(__func__, client, [&](ops::FunctionFilter& filter, Failure& failure) -> Result<void> {
     if (auto found = ops::check_entry(ip, failure); !found) return found;
     if (reset != 0) filter.clear_patterns(false);
-    if (remove == 0) return filter.add_address(ip);
-    filter.remove_address(ip);
-    return {};
+    return remove == 0 ? filter.add_address(ip) : filter.remove_address(ip);
   });
 }
 

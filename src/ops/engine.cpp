@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <new>
 
 #include "isa/system.h"
 #include "ops/direct_calls.h"
@@ -24,6 +25,7 @@ using base::Result;
 using trampoline::SiteRecord;
 
 std::atomic<std::uint32_t> engine_lock{0};  // tid of the holder
+std::uint32_t lock_depth = 0;               // the holder's
 bool started = false;
 bool switched_on = true;
 bool modules_stay_closed = false;
@@ -54,8 +56,9 @@ Result<Transaction::Selected> add_module_sites(Transaction& transaction, const c
   return selected;
 }
 
-/// Attaches the client to what its filter selects, and detaches it from all else.
-Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
+/// Attaches the client to what its filter selects, and detaches it from all else. Without `publish`, only finds out
+/// whether that can be done.
+Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failure, bool publish = true) {
   Matcher matcher;
   if (auto prepared = matcher.prepare(filter); !prepared) return prepared;
   Transaction transaction(client, failure);
@@ -75,9 +78,7 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
   if (total.attachable == 0 && (client.flags & CT_ALLOW_NO_MATCH) == 0) {
     return total.refused != 0 ? ErrorCode::kSiteNotPatchable : ErrorCode::kNoMatch;
   }
-  auto published = transaction.publish();
-  if (!published) ++client.generation;
-  return published;
+  return publish ? transaction.publish() : Result<void>();
 }
 
 Result<void> detach(ct_ops& client, Failure& failure) {
@@ -119,6 +120,10 @@ void forget_module(Module& module) {
     release_set(*record.set);
     forget_special(record);
   });
+  // What comes to lie at these addresses is another function.
+  for (ct_ops& client : all_clients()) {
+    if (client.state != ClientState::kUnused) client.filter.remove_addresses(module.first_entry, module.last_entry);
+  }
 }
 
 /// What has just been loaded is not relocated yet, so a demangler among it must not be called: the next
@@ -139,16 +144,30 @@ int first_look(dl_phdr_info*, std::size_t, void*) {
 
 EngineLock::EngineLock() {
   const auto me = static_cast<std::uint32_t>(isa::current_tid());
-  for (std::uint32_t unlocked = 0;
-       !engine_lock.compare_exchange_weak(unlocked, me, std::memory_order_acquire); unlocked = 0) {
-    if (unlocked != 0) isa::futex_wait(&engine_lock, unlocked, 10'000'000, false);
+  if (engine_lock.load(std::memory_order_relaxed) != me) {
+    for (std::uint32_t unlocked = 0;
+         !engine_lock.compare_exchange_weak(unlocked, me, std::memory_order_acquire); unlocked = 0) {
+      if (unlocked != 0) isa::futex_wait(&engine_lock, unlocked, 10'000'000, false);
+    }
   }
+  ++lock_depth;
 }
 
 EngineLock::~EngineLock() {
+  if (--lock_depth != 0) return;
   engine_lock.store(0, std::memory_order_release);
   isa::futex_wake(&engine_lock, 1, false);
 }
+
+namespace {
+
+alignas(EngineLock) unsigned char fork_lock[sizeof(EngineLock)];
+
+}  // namespace
+
+void lock_for_fork() { new (fork_lock) EngineLock; }
+
+void unlock_after_fork() { std::launder(reinterpret_cast<EngineLock*>(fork_lock))->~EngineLock(); }
 
 Result<void> start_engine() {
   const EngineLock lock;
@@ -158,9 +177,24 @@ Result<void> start_engine() {
   const OpenModules open;
   static_cast<void>(watch_loader(loader_changed));  // without it, what is loaded later runs unhooked
   ::dl_iterate_phdr(first_look, nullptr);
+  trust_loaded_code();
   started = true;
   return {};
 }
+
+namespace {
+
+/// The second half of registering and enabling.
+Result<void> attach_if_switched_on(ct_ops& client, Failure& failure) {
+  if (auto attached = attach(client, client.filter, failure, switched_on); !attached) {
+    ++client.generation;  // calls may have been seen before it failed: their exits are dropped
+    return attached;
+  }
+  client.state = ClientState::kRegistered;
+  return {};
+}
+
+}  // namespace
 
 Result<void> register_client(ct_ops& client, Failure& failure) {
   const OpenModules open;
@@ -176,11 +210,7 @@ Result<void> register_client(ct_ops& client, Failure& failure) {
   if (!switched_on && client.is_permanent()) return ErrorCode::kSwitchedOff;
   client.order = ++last_order;
   client.functions = 0;
-  if (switched_on) {
-    if (auto attached = attach(client, client.filter, failure); !attached) return attached;
-  }
-  client.state = ClientState::kRegistered;
-  return {};
+  return attach_if_switched_on(client, failure);
 }
 
 Result<void> begin_unregister(ct_ops& client, Failure& failure) {
@@ -193,6 +223,7 @@ Result<void> begin_unregister(ct_ops& client, Failure& failure) {
 
 void finish_unregister(ct_ops& client, std::uint64_t epoch) {
   client.state = ClientState::kIdle;
+  client.role = Role::kHandlers;  // the next registration may be of another kind
   free_retired_before(epoch);
 }
 
@@ -209,11 +240,7 @@ Result<void> enable_client(ct_ops& client, Failure& failure) {
   const OpenModules open;
   if (!client.is_registered()) return ErrorCode::kNotRegistered;
   if (client.state == ClientState::kRegistered) return {};
-  if (switched_on) {
-    if (auto attached = attach(client, client.filter, failure); !attached) return attached;
-  }
-  client.state = ClientState::kRegistered;
-  return {};
+  return attach_if_switched_on(client, failure);
 }
 
 Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
@@ -224,16 +251,15 @@ Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Fai
   }
   FunctionFilter copy;
   if (auto copied = copy.copy_from(filter); !copied) return copied;
-  if (is_active(client)) {
-    if (auto attached = attach(client, copy, failure); !attached) return attached;
+  if (client.state == ClientState::kRegistered) {
+    if (auto attached = attach(client, copy, failure, switched_on); !attached) return attached;
   }
   client.filter = std::move(copy);
   return {};
 }
 
 Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failure) {
-  if (client.role != Role::kDirect) return ErrorCode::kInvalidArgument;
-  if (!client.is_registered()) return ErrorCode::kNotRegistered;
+  if (!client.is_registered() || client.role != Role::kDirect) return ErrorCode::kNotRegistered;
   if (!is_executable(target)) return Error(ErrorCode::kNotExecutable, 0, target);
   static_cast<void>(failure);
   client.target = target;
@@ -272,8 +298,10 @@ Result<void> set_switch(bool on, Failure& failure) {
     switched_on = on;
     return {};
   }
-  for (std::size_t i = 0; i + 1 < reached; ++i) {
+  for (std::size_t i = 0; i < reached; ++i) {
     if (!registered(clients[i])) continue;
+    if (on) ++clients[i].generation;
+    if (i + 1 == reached) break;  // it has changed nothing
     static_cast<void>(on ? detach(clients[i], failure) : attach(clients[i], clients[i].filter, failure));
   }
   return done;
@@ -333,11 +361,8 @@ namespace {
 
 class Line {
  public:
-  void put(std::string_view text) {
-    for (const char c : text) {
-      if (size_ < sizeof text_) text_[size_++] = c;
-    }
-  }
+  Line(void (*sink)(void*, std::string_view), void* context) : sink_(sink), context_(context) {}
+  void put(std::string_view text) { sink_(context_, text); }
   void put_number(std::uint64_t value) {
     char digits[20];
     std::size_t at = sizeof digits;
@@ -345,11 +370,10 @@ class Line {
     while ((value /= 10) != 0);
     put({digits + at, sizeof digits - at});
   }
-  [[nodiscard]] std::string_view text() const { return {text_, size_}; }
 
  private:
-  char text_[1024];
-  std::size_t size_ = 0;
+  void (*sink_)(void*, std::string_view);
+  void* context_;
 };
 
 void put_client(Line& line, const ct_ops& client) {
@@ -370,7 +394,7 @@ void put_function(const Module& module, const SiteRecord& record, void (*put)(vo
     const auto& client = static_cast<const ct_ops&>(*record.set->members()[i].client);
     saves_all = saves_all || ((client.flags & CT_GENERAL_REGS_ONLY) == 0 && !client.is_recorder);
   }
-  Line line;
+  Line line(put, context);
   char buffer[512];
   line.put(module.function_name(record.entry, buffer));
   line.put(" [");
@@ -389,7 +413,6 @@ void put_function(const Module& module, const SiteRecord& record, void (*put)(vo
   if (direct != nullptr) put_client(line, *direct);
   if (replaced) put_client(line, *redirect);
   line.put("\n");
-  put(context, line.text());
 }
 
 }  // namespace

@@ -20,7 +20,9 @@ namespace calltap::ops {
 /// Any number of times; the first counts. Not under the engine's lock. Errors: kCoreSyncUnavailable.
 base::Result<void> start_engine();
 
-/// Holds the engine's lock for its life. Not for handlers: see in_handler().
+/// Holds the engine's lock for its life; the holder may take it again. Whoever holds it waits for no handler,
+/// so that handlers may take it: but in the middle of an operation of their own thread they see what is half
+/// done.
 class EngineLock {
  public:
   EngineLock();
@@ -29,11 +31,16 @@ class EngineLock {
   EngineLock& operator=(const EngineLock&) = delete;
 };
 
+/// For pthread_atfork: a child gets an engine that nobody is working on.
+void lock_for_fork();
+void unlock_after_fork();
+
 /// What went wrong, and where: `error` has the code and addresses, the function's name is that of the site at
 /// fault, if one is.
 struct Failure {
   base::Error error;
   char function[128] = {};
+  bool was_published = false;  // then handlers may have been entered: wait for them
 };
 // Under the engine's lock, not in a handler. On an error nothing has changed; `failure` then says more.
 

@@ -1,12 +1,10 @@
 #include "ops/modules.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <new>
 
@@ -34,7 +32,15 @@ Module* modules = nullptr;
 constinit base::NeverDestroyed<Array<Numbering>> numberings;
 std::uint32_t next_function = 1;
 void (*loader_changed)() = nullptr;
-std::atomic<site::Demangler::Function> demangler{nullptr};
+
+/// Functions of the program's C++ library. Asking dlsym would make the loader allocate where there is none,
+/// with the program's allocator, and change what dlerror() says.
+struct LibraryFunctions {
+  site::Demangler::Function demangle = nullptr;
+  trampoline::Catcher catcher;
+};
+LibraryFunctions found;    // perhaps in a module that is not relocated yet
+LibraryFunctions trusted;  // may be called
 
 std::uint64_t hash(std::span<const std::uint8_t> bytes, std::uint64_t seed) {
   std::uint64_t value = seed ^ 0xcbf29ce484222325;  // FNV-1a
@@ -115,12 +121,15 @@ bool is_loaded_file(const link_map& map, const site::ElfFile& file) {
   return false;
 }
 
-bool is_unwinder(std::string_view name) {
-  return name.starts_with("libgcc_s") || name.starts_with("libunwind");
+/// Files without sites in which there are functions that we need.
+bool is_runtime_library(std::string_view name) {
+  constexpr std::string_view kNames[] = {"libgcc_s", "libunwind", "libstdc++", "libc++abi"};
+  return std::any_of(std::begin(kNames), std::end(kNames), [name](auto n) { return name.starts_with(n); });
 }
 
-/// The unwinder's functions that the personality routine needs, if the module has them.
-void find_unwinder(Module& module) {
+/// The unwinder's functions that the personality routine needs, and those of the C++ library, if the module
+/// has them.
+void find_runtime_functions(Module& module) {
   trampoline::Unwinder unwinder;
   for (const site::Symbol& symbol : module.symbols.symbols()) {
     auto* address = reinterpret_cast<void*>(base::to_target(symbol.address, module.load_bias).value);
@@ -132,6 +141,12 @@ void find_unwinder(Module& module) {
       unwinder.set_register = reinterpret_cast<decltype(unwinder.set_register)>(address);
     } else if (symbol.name == "_Unwind_SetIP") {
       unwinder.set_address = reinterpret_cast<decltype(unwinder.set_address)>(address);
+    } else if (symbol.name == "__cxa_demangle") {
+      found.demangle = reinterpret_cast<decltype(found.demangle)>(address);
+    } else if (symbol.name == "__cxa_begin_catch") {
+      found.catcher.begin = reinterpret_cast<decltype(found.catcher.begin)>(address);
+    } else if (symbol.name == "__cxa_end_catch") {
+      found.catcher.end = reinterpret_cast<decltype(found.catcher.end)>(address);
     } else if (symbol.name == "_Unwind_DeleteException") {
       unwinder.delete_exception = reinterpret_cast<decltype(unwinder.delete_exception)>(address);
     }
@@ -201,9 +216,14 @@ void add_module(const link_map& map, bool is_program, ModuleAdded added) {
   if (!resolve_path(map, is_program, module->path) || !open_module(*module)) return;
   module->is_usable = true;
   module->site_count = static_cast<std::uint32_t>(module->sites.size());
-  if (module->site_count != 0 || is_unwinder(module->name())) find_unwinder(*module);
+  if (module->site_count != 0 || is_runtime_library(module->name())) find_runtime_functions(*module);
   if (module->site_count == 0) return close_module(*module);
   module->first_function = number_functions(module->path, module->file, module->site_count);
+  const auto [first, last] = std::minmax_element(
+      module->sites.begin(), module->sites.end(),
+      [](const site::Site& a, const site::Site& b) { return a.entry.value < b.entry.value; });
+  module->first_entry = base::to_target(first->entry, module->load_bias).value;
+  module->last_entry = base::to_target(last->entry, module->load_bias).value;
   added(*module);
 }
 
@@ -248,7 +268,7 @@ Result<void> open_module(Module& module) {
   if (!sites) return sites.error();
   module.file = std::move(*file);
   module.sites = std::move(*sites);
-  if (!module.sites.empty() || is_unwinder(module.name())) {
+  if (!module.sites.empty() || is_runtime_library(module.name())) {
     auto symbols = site::SymbolTable::load(module.file, "/usr/lib/debug", module.path);
     if (!symbols) return symbols.error();
     module.symbols = std::move(*symbols);
@@ -290,17 +310,15 @@ void update_modules(ModuleAdded added, ModuleRemoved removed) {
   });
 }
 
-void find_library_functions() {
-  if (demangler.load(std::memory_order_acquire) != nullptr) return;
-  trampoline::Catcher catcher;
-  catcher.begin = reinterpret_cast<decltype(catcher.begin)>(::dlsym(RTLD_DEFAULT, "__cxa_begin_catch"));
-  catcher.end = reinterpret_cast<decltype(catcher.end)>(::dlsym(RTLD_DEFAULT, "__cxa_end_catch"));
-  if (catcher.begin != nullptr && catcher.end != nullptr) trampoline::set_catcher(catcher);
-  demangler.store(reinterpret_cast<site::Demangler::Function>(::dlsym(RTLD_DEFAULT, "__cxa_demangle")),
-                  std::memory_order_release);
+void trust_loaded_code() {
+  if (found.demangle != nullptr) trusted.demangle = found.demangle;
+  if (found.catcher.begin == nullptr || found.catcher.end == nullptr) return;
+  if (trusted.catcher.begin == found.catcher.begin) return;
+  trusted.catcher = found.catcher;
+  trampoline::set_catcher(trusted.catcher);
 }
 
-site::Demangler::Function demangle_function() { return demangler.load(std::memory_order_acquire); }
+site::Demangler::Function demangle_function() { return trusted.demangle; }
 
 Result<void> watch_loader(void (*changed)()) {
   loader_changed = changed;

@@ -32,6 +32,8 @@ struct Module {
   bool is_usable = false;  // its file can be read and is the one that was loaded
   std::uint32_t site_count = 0;
   std::uint32_t first_function = 0;  // number of its first site in the process
+  std::uint64_t first_entry = 0;     // lowest address of a function with a site
+  std::uint64_t last_entry = 0;
   patch::ModulePatch patch;
 
   // From the file, while it is open.
@@ -70,11 +72,10 @@ void update_modules(ModuleAdded added, ModuleRemoved removed);
 /// complete. Errors: kSiteNotPatchable, as TextWriter::apply.
 base::Result<void> watch_loader(void (*changed)());
 
-/// Looks for functions of the program's C++ library that the engine uses: __cxa_demangle, __cxa_begin_catch
-/// and
-/// __cxa_end_catch. Takes the loader's lock, so NOT under the engine's lock; any number of times.
-void find_library_functions();
-/// __cxa_demangle, or null: patterns then see mangled names only.
+/// What the loader has loaded so far is relocated: functions found in it may be called. Every operation
+/// begins with this; the loader's notification does not, for what it has just loaded.
+void trust_loaded_code();
+/// The program's own __cxa_demangle, or null: patterns then see mangled names only.
 site::Demangler::Function demangle_function();
 
 }  // namespace calltap::ops

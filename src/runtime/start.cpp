@@ -79,7 +79,8 @@ bool add_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter
   return true;
 }
 
-void fix_guard_after_fork() {
+void after_fork_in_child() {
+  ops::unlock_after_fork();
   if (ct_thread.guard->epoch != trampoline::Guard::kNoThread) {
     ct_thread.guard->tid = static_cast<std::uint32_t>(isa::current_tid());
   }
@@ -95,8 +96,6 @@ void record() {
   start_connection = &connection;
   // Without core synchronisation only a process with one thread can be patched, and a program loads modules
   // at any time.
-  // Looking for what is not there makes the loader allocate, and the allocator may be the program's.
-  if (!filters->empty()) ops::find_library_functions();
   if (!add_filters(*filters, filter) || !ops::start_engine() || !recorder::attach(filter, tell_tool)) {
     recorder::process().mode.store(recorder::Mode::kOff);
     return;
@@ -109,7 +108,7 @@ void record() {
 void start(char** environment) {
   trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environment);
   has_thread_key = pthread_key_create(&thread_key, end_thread) == 0 && thread_key < kInlineKeys;
-  pthread_atfork(nullptr, nullptr, fix_guard_after_fork);
+  pthread_atfork(ops::lock_for_fork, ops::unlock_after_fork, after_fork_in_child);
   if (find_session(environment) && recorder::initialise()) record();
 }
 

@@ -288,6 +288,12 @@ void clear_call(ThreadState& thread, CallFrame& frame) {
 
 }  // namespace
 
+void start_thread(ThreadState& thread) {
+  if (thread.home != 0) return;
+  thread.home = last_serial.fetch_add(1, std::memory_order_relaxed) + 1;
+  ct_thread_started(&thread);
+}
+
 void put_free(ThreadState& thread, CallFrame& frame) {
   clear_call(thread, frame);
   frame.home = thread.home;
@@ -406,10 +412,7 @@ CallFrame* ct_frame_slow(CallFrame* failed) {
   // One instruction, as everything that touches `owner` of a frame that may be somebody's.
   if (failed != &busy_frame) __atomic_fetch_sub(&failed->owner, 1, __ATOMIC_RELAXED);
   ThreadState& thread = ct_thread;
-  if (thread.home == 0) {
-    thread.home = last_serial.fetch_add(1, std::memory_order_relaxed) + 1;
-    ct_thread_started(&thread);
-  }
+  start_thread(thread);
   CallFrame* frame = claim(thread);
   if (frame == nullptr) ct_event_missed();
   return frame;

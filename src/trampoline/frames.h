@@ -41,6 +41,10 @@ void let_go(ThreadState& thread, CallFrame& frame);
 /// The same for the frame's blocks alone.
 void free_blocks(ThreadState& thread, CallFrame& frame);
 
+/// At the first thing that Calltap has to know of a thread: sees to it that its end is noticed. Signals must
+/// be blocked.
+void start_thread(ThreadState& thread);
+
 /// Told when a thread makes its first hooked call, with signals blocked; implemented by runtime/.
 extern "C" void ct_thread_started(ThreadState* thread);
 

@@ -53,6 +53,7 @@ Guard* make_guard() {
 Guard* take_guard(ThreadState& thread) {
   const isa::SignalsBlocked blocked;
   if (thread.guard->epoch != Guard::kNoThread) return thread.guard;  // a signal handler was faster
+  start_thread(thread);
   const auto tid = static_cast<std::uint32_t>(isa::current_tid());
   const GuardLock lock;
   Guard* guard = guards.load(std::memory_order_relaxed);
