@@ -37,7 +37,8 @@ int locked(const char* function, Operation operation) {
     ops::trust_loaded_code();
     done = operation(failure);
   }
-  // What failed half-way and was taken back may have been seen: the caller may free what belongs to its handlers.
+  // What failed half-way and was taken back may have been seen: the caller may free what belongs to its
+  // handlers.
   if (!done && failure.was_published) static_cast<void>(ops::wait_for_handlers());
   return report(function, done, failure);
 }

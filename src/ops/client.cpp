@@ -36,16 +36,41 @@ Result<void> FunctionFilter::add_pattern(std::string_view pattern, bool notrace)
 
 Result<void> FunctionFilter::add_symbol(std::string_view symbol) { return add_text(Entry::kSymbol, symbol); }
 
-Result<void> FunctionFilter::add_address(std::uint64_t address) {
-  if (std::find(addresses_.begin(), addresses_.end(), address) != addresses_.end()) return {};
-  return addresses_.push_back(address) ? Result<void>() : ErrorCode::kOutOfMemory;
+namespace {
+
+using Addresses = base::Array<std::uint64_t>;
+
+bool contains(const Addresses& addresses, std::uint64_t address) {
+  return std::find(addresses.begin(), addresses.end(), address) != addresses.end();
 }
 
-void FunctionFilter::remove_address(std::uint64_t address) {
-  std::uint64_t* found = std::find(addresses_.begin(), addresses_.end(), address);
-  if (found == addresses_.end()) return;
-  *found = addresses_.back();
-  addresses_.pop_back();
+Result<void> insert(Addresses& addresses, std::uint64_t address) {
+  return contains(addresses, address) || addresses.push_back(address) ? Result<void>()
+                                                                      : ErrorCode::kOutOfMemory;
+}
+
+void erase(Addresses& addresses, std::uint64_t first, std::uint64_t last) {
+  std::uint64_t* end = std::remove_if(addresses.begin(), addresses.end(),
+                                      [=](std::uint64_t a) { return a >= first && a <= last; });
+  while (addresses.end() != end) addresses.pop_back();
+}
+
+}  // namespace
+
+Result<void> FunctionFilter::add_address(std::uint64_t address) {
+  by_address_ = true;
+  erase(removed_, address, address);
+  return insert(addresses_, address);
+}
+
+Result<void> FunctionFilter::remove_address(std::uint64_t address) {
+  erase(addresses_, address, address);
+  return insert(removed_, address);
+}
+
+void FunctionFilter::remove_addresses(std::uint64_t first, std::uint64_t last) {
+  erase(addresses_, first, last);
+  erase(removed_, first, last);
 }
 
 void FunctionFilter::clear_patterns(bool notrace) {
@@ -59,23 +84,30 @@ void FunctionFilter::clear_patterns(bool notrace) {
     at += size;
   }
   while (text_.size() > kept) text_.pop_back();
-  if (!notrace) addresses_.clear();
+  if (notrace) return;
+  addresses_.clear();
+  removed_.clear();
+  by_address_ = false;
 }
 
 Result<void> FunctionFilter::copy_from(const FunctionFilter& other) {
-  clear();
-  if (!text_.append(other.text_) || !addresses_.append(other.addresses_)) return ErrorCode::kOutOfMemory;
-  return {};
+  text_.clear();
+  addresses_.clear();
+  removed_.clear();
+  by_address_ = other.by_address_;
+  const bool copied =
+      text_.append(other.text_) && addresses_.append(other.addresses_) && removed_.append(other.removed_);
+  return copied ? Result<void>() : ErrorCode::kOutOfMemory;
 }
 
 bool FunctionFilter::has_exact() const {
-  bool found = !addresses_.empty();
+  bool found = by_address_;
   for_each([&](Entry entry, std::string_view) { found = found || entry == Entry::kSymbol; });
   return found;
 }
 
 bool FunctionFilter::selects_all() const {
-  bool found = !addresses_.empty();
+  bool found = by_address_;
   for_each([&](Entry entry, std::string_view) { found = found || entry != Entry::kNotrace; });
   return !found;
 }
@@ -89,17 +121,16 @@ Result<void> Matcher::prepare(const FunctionFilter& filter) {
     if (entry != FunctionFilter::Entry::kSymbol && done) {
       done = entry == FunctionFilter::Entry::kNotrace ? patterns_.add_notrace(text) : patterns_.add(text);
     }
-    has_patterns_ = has_patterns_ || entry == FunctionFilter::Entry::kPattern;
+    if (entry == FunctionFilter::Entry::kNotrace && done) done = notrace_.add_notrace(text);
     all_ = false;
     needs_symbol_ = true;
   });
-  if (!filter.addresses_.empty()) all_ = false;
+  if (filter.by_address_ || !filter.removed_.empty()) all_ = false;
   return done;
 }
 
 bool Matcher::is_exact(const filter::FunctionName& function, std::uint64_t address) const {
-  const auto& addresses = filter_->addresses_;
-  if (std::find(addresses.begin(), addresses.end(), address) != addresses.end()) return true;
+  if (contains(filter_->addresses_, address)) return true;
   bool found = false;
   filter_->for_each([&](FunctionFilter::Entry entry, std::string_view text) {
     found = found || (entry == FunctionFilter::Entry::kSymbol && text == function.symbol);
@@ -109,10 +140,24 @@ bool Matcher::is_exact(const filter::FunctionName& function, std::uint64_t addre
 
 bool Matcher::selects(const filter::FunctionName& function, std::uint64_t address) const {
   if (all_) return true;
-  if (has_exact_ && is_exact(function, address)) return true;
-  // Without patterns of its own, a list of exact functions is the whole selection.
-  if (has_exact_ && !has_patterns_) return false;
-  return patterns_.selects(function);
+  if (contains(filter_->removed_, address)) return false;
+  if (!has_exact_) return patterns_.selects(function);
+  if (!notrace_.selects(function)) return false;
+  if (contains(filter_->addresses_, address)) return true;
+  // In the order in which they were given: a "!" pattern removes symbols, too.
+  bool selected = false;
+  bool is_first = !filter_->by_address_;
+  const filter::Pattern* pattern = patterns_.patterns().data();
+  filter_->for_each([&](FunctionFilter::Entry entry, std::string_view text) {
+    if (entry == FunctionFilter::Entry::kSymbol) selected = selected || text == function.symbol;
+    if (entry == FunctionFilter::Entry::kPattern) {
+      if (is_first && pattern->remove) selected = true;  // starts from all
+      if (filter::matches(*pattern, function)) selected = !pattern->remove;
+      ++pattern;
+    }
+    if (entry != FunctionFilter::Entry::kNotrace) is_first = false;
+  });
+  return selected;
 }
 
 namespace {

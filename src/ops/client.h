@@ -19,11 +19,10 @@ class FunctionFilter {
   base::Result<void> add_pattern(std::string_view pattern, bool notrace);
   base::Result<void> add_symbol(std::string_view symbol);
   base::Result<void> add_address(std::uint64_t address);
-  void remove_address(std::uint64_t address);
-  void clear() {
-    text_.clear();
-    addresses_.clear();
-  }
+  /// The function is not selected, whatever patterns say, until its address is added.
+  base::Result<void> remove_address(std::uint64_t address);
+  /// As if these had never been added or removed, except that nothing becomes everything.
+  void remove_addresses(std::uint64_t first, std::uint64_t last);
   /// Drops what was given with the same verb.
   void clear_patterns(bool notrace);
   base::Result<void> copy_from(const FunctionFilter& other);
@@ -42,6 +41,8 @@ class FunctionFilter {
 
   base::Array<char> text_;  // entries: kind, text, zero
   base::Array<std::uint64_t> addresses_;
+  base::Array<std::uint64_t> removed_;
+  bool by_address_ = false;  // an address was added: when the last one is removed, that is none, not all
 };
 
 /// A filter that is about to be asked. The FunctionFilter must outlive it and not change.
@@ -60,7 +61,7 @@ class Matcher {
  private:
   const FunctionFilter* filter_ = nullptr;
   filter::Filter patterns_;
-  bool has_patterns_ = false;
+  filter::Filter notrace_;  // the notrace patterns alone
   bool has_exact_ = false;
   bool all_ = false;
   bool needs_symbol_ = false;

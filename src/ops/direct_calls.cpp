@@ -13,6 +13,7 @@ constexpr std::size_t kBuckets = 1024;
 constinit base::NeverDestroyed<base::Array<SpecialSite>> sites;
 constinit base::NeverDestroyed<base::Array<std::uint32_t>> chain;
 std::uint32_t first_of[kBuckets] = {};  // index + 1
+std::uint32_t first_free = 0;           // index + 1 of a place whose site is gone, chained; it keeps its slot
 std::uint32_t slots_used = 0;
 
 std::size_t bucket_of(const trampoline::SiteRecord& record) {
@@ -40,6 +41,16 @@ SpecialSite* make_special(trampoline::SiteRecord& record) {
   SpecialSite site;
   site.record = &record;
   std::uint32_t& first = first_of[bucket_of(record)];
+  if (first_free != 0) {
+    const std::uint32_t place = first_free;
+    SpecialSite& reused = sites.get()[place - 1];
+    site.slot = reused.slot;
+    reused = site;
+    first_free = chain.get()[place - 1];
+    chain.get()[place - 1] = first;
+    first = place;
+    return &reused;
+  }
   if (!sites.get().push_back(site)) return nullptr;
   if (!chain.get().push_back(first)) {
     sites.get().pop_back();
@@ -57,8 +68,18 @@ bool take_slot(SpecialSite& site) {
 }
 
 void forget_special(const trampoline::SiteRecord& record) {
-  // The place is lost, and so is a slot: a thread may still come back through it.
-  if (SpecialSite* site = find_special(record)) *site = SpecialSite();
+  std::uint32_t* link = &first_of[bucket_of(record)];
+  while (*link != 0 && sites.get()[*link - 1].record != &record) link = &chain.get()[*link - 1];
+  if (*link == 0) return;
+  // The slot's next site has another body. A thread that would come back through it to this one has no code
+  // to come back to.
+  const std::uint32_t place = *link;
+  SpecialSite gone;
+  gone.slot = sites.get()[place - 1].slot;
+  sites.get()[place - 1] = gone;
+  *link = chain.get()[place - 1];
+  chain.get()[place - 1] = first_free;
+  first_free = place;
 }
 
 void publish_handler(trampoline::SiteRecord& record) {

@@ -56,8 +56,8 @@ Result<Transaction::Selected> add_module_sites(Transaction& transaction, const c
   return selected;
 }
 
-/// Attaches the client to what its filter selects, and detaches it from all else. Without `publish`, only finds out
-/// whether that can be done.
+/// Attaches the client to what its filter selects, and detaches it from all else. Without `publish`, only
+/// finds out whether that can be done.
 Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failure, bool publish = true) {
   Matcher matcher;
   if (auto prepared = matcher.prepare(filter); !prepared) return prepared;
@@ -122,7 +122,8 @@ void forget_module(Module& module) {
   });
   // What comes to lie at these addresses is another function.
   for (ct_ops& client : all_clients()) {
-    if (client.state != ClientState::kUnused) client.filter.remove_addresses(module.first_entry, module.last_entry);
+    if (client.state != ClientState::kUnused)
+      client.filter.remove_addresses(module.first_entry, module.last_entry);
   }
 }
 

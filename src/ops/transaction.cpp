@@ -181,6 +181,7 @@ Result<void> Transaction::publish() {
   Result<void> done = toggle(true, false);
   published_ = true;
   if (!done) {
+    failure_.was_published = true;
     for (const Change& change : changes_) apply(change, false);
     static_cast<void>(toggle(false, true));
     for (const Change& change : changes_) release_set(*change.after);
