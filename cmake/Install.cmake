@@ -10,7 +10,7 @@ install(TARGETS calltap-runtime EXPORT CalltapTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 configure_file(cmake/version.h.in ${CMAKE_BINARY_DIR}/include/calltap/version.h @ONLY)
-install(DIRECTORY include/ ${CMAKE_BINARY_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY include/ ${CMAKE_BINARY_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
 # GCC looks for its other programs in this directory too (-B): nothing but the assembler may be in it.
 set(CALLTAP_INSTALL_GCC_DIR ${CMAKE_INSTALL_LIBEXECDIR}/calltap/gcc)

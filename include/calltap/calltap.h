@@ -80,8 +80,8 @@ typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_re
 /* -------------------------------------------------------------------------------------------- making and
  * freeing */
 
-/* NULL when memory is exhausted or an argument is invalid (ct_error_text() says which). `user` is what
- * ct_ops_user() returns. */
+/* NULL when memory is exhausted, an argument is invalid, or a handler asks: errno is then ENOMEM, EINVAL or
+ * EDEADLK. `user` is what ct_ops_user() returns. */
 ct_ops* ct_new_callback(ct_callback* callback, void* user, unsigned flags);
 /* Either handler may be NULL. An entry-only probe costs what a callback costs, and has no data. */
 ct_ops* ct_new_probe(ct_entry_handler* entry, ct_exit_handler* exit, size_t data_bytes, void* user,
@@ -116,10 +116,10 @@ int ct_set_notrace(ct_ops* ops, const char* pattern, int reset);
 /* Exactly this symbol (no glob characters, mangled or not), at least one loaded module must have it: -ENOENT.
  */
 int ct_set_filter_symbol(ct_ops* ops, const char* symbol, int reset);
-/* Exactly the function at this address, whatever other patterns than notrace say; with `remove`, all but it. The
- * addresses of a module are forgotten when it is unloaded; a filter of addresses that has none left selects nothing.
- * -ENXIO: it is not the entry of a function of a loaded module that can be attached to (misaligned, foreign, or in no
- * module). */
+/* Exactly the function at this address, whatever other patterns than notrace say; with `remove`, all but it.
+ * The addresses of a module are forgotten when it is unloaded; a filter of addresses that has none left
+ * selects nothing. -ENXIO: it is not the entry of a function of a loaded module that can be attached to
+ * (misaligned, foreign, or in no module). */
 int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
 
 /* --------------------------------------------------------------------------------------------------
@@ -166,9 +166,9 @@ void* ct_original(const void* function);
 /* ------------------------------------------------------------------------------------------------- global
  * switch */
 
-/* 0: every ops is detached, -EBUSY while a permanent one is registered. 1: all are attached again; -EBUSY if of two
- * redirects or direct calls that were registered meanwhile a function could only have one, and then all stay off.
- * Registering while it is off fails where it would otherwise, and for permanent ops. */
+/* 0: every ops is detached, -EBUSY while a permanent one is registered. 1: all are attached again; -EBUSY if
+ * of two redirects or direct calls that were registered meanwhile a function could only have one, and then
+ * all stay off. Registering while it is off fails where it would otherwise, and for permanent ops. */
 int ct_set_enabled(int enabled);
 int ct_enabled(void);
 

@@ -77,7 +77,8 @@ int report(const char* function, const base::Result<void>& result, const ops::Fa
   }
   char description[kMaxText];
   append({description, base::describe(result.error(), description)});
-  return -errno_of(result.error().code);
+  errno = errno_of(result.error().code);  // for those that return NULL
+  return -errno;
 }
 
 int report(const char* function, ErrorCode code) {

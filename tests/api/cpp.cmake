@@ -1,0 +1,24 @@
+# The C++ interface, with the assembler that corrects GCC's entries of inline functions.
+set(cpp DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cpp_opaque.h ${CMAKE_CURRENT_SOURCE_DIR}/cpp_two_files.h
+  ${PROJECT_SOURCE_DIR}/include/calltap/calltap.hpp ${PROJECT_SOURCE_DIR}/include/calltap/expected.hpp
+  ${PROJECT_SOURCE_DIR}/include/calltap/ops.hpp ${PROJECT_SOURCE_DIR}/include/calltap/regs.hpp
+  FLAGS -B${PROJECT_SOURCE_DIR}/cmake/gcc -Wpedantic -Wshadow -Wnon-virtual-dtor)
+api_test(cpp_handlers SOURCES cpp_handlers.cpp ${cpp})
+api_test(cpp_clients SOURCES cpp_clients.cpp cpp_two_files.cpp ${cpp})
+api_test(cpp_clients_without_exceptions SOURCES cpp_clients.cpp cpp_two_files.cpp ${cpp} -fno-exceptions -fno-rtti)
+# libstdc++'s headers have functions with `double`, which clang's -mgeneral-regs-only refuses.
+api_test(cpp_general_regs SOURCES cpp_general_regs.cpp VARIANTS gcc gcc_cet ${cpp} -mgeneral-regs-only)
+
+# cpp_misuse.cpp with each of its mistakes, and what both compilers must say. Without any it compiles.
+set(misuses "" "as const" "at most CT_DATA_MAX" "copied and dropped as bytes" "returns nothing or calltap::Exit"
+  "return_value" "invalid user-defined conversion|no matching function" "nodiscard")
+foreach(compiler GXX CLANGXX)
+  set(number 0)
+  foreach(text IN LISTS misuses)
+    set(name api.cpp_misuse.${compiler}.${number})
+    add_test(NAME ${name} COMMAND ${CALLTAP_${compiler}} -std=c++20 -fsyntax-only -Wall -Wextra -Werror
+      -DMISUSE=${number} -I${PROJECT_SOURCE_DIR}/include ${CMAKE_CURRENT_SOURCE_DIR}/cpp_misuse.cpp)
+    set_tests_properties(${name} PROPERTIES LABELS api PASS_REGULAR_EXPRESSION "${text}")
+    math(EXPR number "${number} + 1")
+  endforeach()
+endforeach()

@@ -1,0 +1,282 @@
+// Filters, direct calls, redirects, the switch and errors through the C++ interface. Also built without
+// exceptions and RTTI.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "calltap/calltap.hpp"
+#include "check.h"
+#include "cpp_opaque.h"
+#include "cpp_two_files.h"
+
+using calltap::Callback;
+using calltap::Direct;
+using calltap::EntryRegs;
+using calltap::Expected;
+using calltap::Filter;
+using calltap::Redirect;
+
+extern "C" {
+HOOKED int one_a(int n) {
+  CHANGES_MEMORY;
+  return n + 1;
+}
+HOOKED int one_b(int n) {
+  CHANGES_MEMORY;
+  return n + 2;
+}
+HOOKED int two_a(int n) {
+  CHANGES_MEMORY;
+  return n + 3;
+}
+
+int direct_calls = 0;
+int other_direct_calls = 0;
+void count_direct();
+void count_other_direct();
+}
+
+namespace shapes {
+HOOKED int area(int w, int h) {
+  CHANGES_MEMORY;
+  return w * h;
+}
+}  // namespace shapes
+
+// Trampolines of our own: all registers but r11 and the flags stay as they are.
+__asm__(
+    ".text\n"
+    ".globl count_direct, count_other_direct\n"
+    ".type count_direct, @function\n"
+    ".type count_other_direct, @function\n"
+    "count_direct:\n"
+    ".cfi_startproc\n"
+    "  endbr64\n"
+    "  incl direct_calls(%rip)\n"
+    "  ret\n"
+    ".cfi_endproc\n"
+    "count_other_direct:\n"
+    ".cfi_startproc\n"
+    "  endbr64\n"
+    "  incl other_direct_calls(%rip)\n"
+    "  ret\n"
+    ".cfi_endproc\n");
+
+namespace {
+
+int calls = 0;
+
+Callback counting() {
+  calls = 0;
+  return *Callback::make([](EntryRegs) { ++calls; }, {.name = "counting"});
+}
+
+/// Calls each function once; how many were seen since the last time.
+int seen() {
+  const int before = calls;
+  one_a(1);
+  one_b(1);
+  two_a(1);
+  shapes::area(1, 1);
+  return calls - before;
+}
+
+int fixed_one_a(int n) { return n < 0 ? 0 : 100 * calltap::original(one_a)(n); }
+int other_one_a(int n) { return n; }
+
+/// True if the program of a forked child ends by abort() with that text on standard error.
+template <class Run>
+bool aborts_with(const char* text, Run run) {
+  int ends[2];
+  if (pipe(ends) != 0) return false;
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    run();
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string output(4096, '\0');
+  const ssize_t length = read(ends[0], output.data(), output.size());
+  output.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK_TEXT(output.c_str(), text);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+}  // namespace
+
+TEST(filters_select_by_glob_symbol_address_and_signature) {
+  Callback callback = counting();
+  CHECK(callback.set_filter("one_*").has_value());
+  CHECK(callback.attach().has_value());
+  CHECK_EQUAL(seen(), 2);
+  CHECK(callback.set_filter("shapes::*").has_value());
+  CHECK_EQUAL(seen(), 3);
+  CHECK(callback.set_filter_symbol("two_a", Filter::kReplace).has_value());
+  CHECK_EQUAL(seen(), 1);
+  CHECK(callback.set_filter_function(one_b).has_value());
+  CHECK_EQUAL(seen(), 2);
+  CHECK(callback.remove_filter_ip(calltap::to_register(&one_b)).has_value());
+  CHECK_EQUAL(seen(), 1);
+  CHECK(callback.set_filter_ip(calltap::to_register(&shapes::area), Filter::kReplace).has_value());
+  CHECK_EQUAL(seen(), 1);
+  CHECK_EQUAL(callback.functions(), 1);
+}
+
+TEST(notrace_wins_and_is_replaced) {
+  Callback callback = counting();
+  CHECK(callback.set_filter("*_a").has_value());
+  CHECK(callback.set_notrace("two*").has_value());
+  CHECK(callback.attach().has_value());
+  CHECK_EQUAL(seen(), 1);
+  CHECK(callback.set_notrace("one_b", Filter::kReplace).has_value());
+  CHECK_EQUAL(seen(), 2);
+}
+
+TEST(a_module_filter_selects_a_module) {
+  Callback callback = counting();
+  const std::string self = program_invocation_short_name;
+  CHECK(callback.set_filter_module(self).has_value());
+  CHECK(callback.set_filter("!*seen*").has_value());
+  CHECK(callback.attach().has_value());
+  CHECK_EQUAL(seen(), 4);
+  CHECK_EQUAL(callback.set_filter_module("libsurely_not_there", Filter::kReplace).error().code(), ENOENT);
+  CHECK_EQUAL(seen(), 4);
+}
+
+TEST(disable_and_enable_keep_the_registration) {
+  Callback callback = counting();
+  CHECK(callback.set_filter("one_a").has_value());
+  CHECK(callback.attach().has_value());
+  CHECK(callback.disable().has_value());
+  CHECK_EQUAL(seen(), 0);
+  CHECK_EQUAL(callback.attach().error().code(), EEXIST);
+  CHECK(callback.enable().has_value());
+  CHECK_EQUAL(seen(), 1);
+  CHECK(callback.detach().has_value());
+  CHECK_EQUAL(seen(), 0);
+  CHECK(callback.attach().has_value());
+  CHECK_EQUAL(seen(), 1);
+}
+
+TEST(a_direct_call_is_made_modified_and_removed) {
+  Direct direct = *Direct::make(count_direct, {.name = "my_direct"});
+  CHECK_EQUAL(direct.attach().error().code(), EINVAL);  // of all functions
+  CHECK(direct.set_filter_function(one_a).has_value());
+  CHECK(direct.attach().has_value());
+  CHECK_EQUAL(one_a(1), 2);
+  CHECK_EQUAL(direct_calls, 1);
+  CHECK_TEXT(enabled_line("one_a"), "D");
+  CHECK_TEXT(enabled_line("one_a"), "my_direct");
+  CHECK(direct.modify(count_other_direct).has_value());
+  CHECK_EQUAL(one_a(1), 2);
+  CHECK_EQUAL(direct_calls, 1);
+  CHECK_EQUAL(other_direct_calls, 1);
+  Direct second = *Direct::make(count_direct);
+  CHECK(second.set_filter("one_*").has_value());
+  CHECK_EQUAL(second.attach().error().code(), EBUSY);
+  CHECK_EQUAL(one_b(1), 3);
+  CHECK_EQUAL(direct_calls, 1);
+  CHECK(direct.detach().has_value());
+  CHECK_EQUAL(one_a(1), 2);
+  CHECK_EQUAL(other_direct_calls, 1);
+  // Attached anew, it has the trampoline that it was given last.
+  CHECK(direct.attach().has_value());
+  one_a(1);
+  CHECK_EQUAL(other_direct_calls, 2);
+}
+
+TEST(a_redirect_replaces_a_function_and_calls_the_original) {
+  CHECK(calltap::original(one_a) == nullptr);
+  {
+    Redirect redirect = *Redirect::make(one_a, fixed_one_a);
+    CHECK_EQUAL(one_a(1), 2);
+    CHECK(redirect.attach().has_value());
+    CHECK_EQUAL(one_a(1), 200);
+    CHECK_EQUAL(one_a(-1), 0);
+    CHECK_EQUAL(calltap::original(one_a)(1), 2);
+    Redirect second = *Redirect::make(one_a, other_one_a);
+    CHECK_EQUAL(second.attach().error().code(), EBUSY);
+    CHECK_TEXT(second.attach().error().text(), "one_a");
+    CHECK_EQUAL(one_a(1), 200);
+  }
+  CHECK_EQUAL(one_a(1), 2);
+  Redirect with_lambda = *Redirect::make(one_a, [](int n) { return -n; });
+  CHECK(with_lambda.attach().has_value());
+  CHECK_EQUAL(one_a(9), -9);
+  Redirect by_pattern = *Redirect::make_for_filter(other_one_a);
+  CHECK(by_pattern.set_filter("one_b").has_value());
+  CHECK(by_pattern.attach().has_value());
+  CHECK_EQUAL(one_b(9), 9);
+}
+
+TEST(the_switch_detaches_all_but_refuses_while_one_is_permanent) {
+  Callback callback = counting();
+  CHECK(callback.set_filter("one_a").has_value());
+  CHECK(callback.attach().has_value());
+  CHECK(calltap::enabled());
+  CHECK(calltap::set_enabled(false).has_value());
+  CHECK(!calltap::enabled());
+  CHECK_EQUAL(seen(), 0);
+  CHECK(calltap::set_enabled(true).has_value());
+  CHECK_EQUAL(seen(), 1);
+  Callback permanent = *Callback::make([](EntryRegs) {}, {.permanent = true});
+  CHECK(permanent.set_filter("one_b").has_value());
+  CHECK(permanent.attach().has_value());
+  CHECK_EQUAL(calltap::set_enabled(false).error().code(), EBUSY);
+  CHECK_EQUAL(seen(), 1);
+}
+
+TEST(enabled_functions_says_who_is_attached_where) {
+  CHECK_EQUAL(calltap::enabled_functions()->size(), 0);
+  Callback callback = counting();
+  CHECK(callback.attach().has_value());  // to all functions
+  const Expected<std::string> text = calltap::enabled_functions();
+  CHECK(text.has_value());
+  std::size_t lines = 0;
+  for (const char c : *text) lines += c == '\n' ? 1 : 0;
+  CHECK_EQUAL(lines, callback.functions());
+  CHECK_TEXT(text->c_str(), "one_a [");
+  CHECK_TEXT(text->c_str(), "counting");
+  CHECK(text->find('\0') == std::string::npos);
+}
+
+TEST(errors_have_codes_and_texts) {
+  Callback callback = counting();
+  const Expected<void> malformed = callback.set_filter("abc[");
+  CHECK(!malformed.has_value());
+  CHECK_EQUAL(malformed.error().code(), EINVAL);
+  CHECK_TEXT(malformed.error().text(), "ct_set_filter");
+  CHECK_EQUAL(callback.set_filter_symbol("surely_not_there").error().code(), ENOENT);
+  CHECK_EQUAL(callback.set_filter_ip(calltap::to_register(&one_a) + 1).error().code(), ENXIO);
+  CHECK_EQUAL(callback.detach().error().code(), ESRCH);
+  CHECK(callback.set_filter("surely_not_there").has_value());
+  CHECK_EQUAL(callback.attach().error().code(), ENOENT);
+  CHECK_EQUAL(Redirect::make(sleep_ms, [](unsigned) {}).error().code(), ENXIO);
+  CHECK_EQUAL(Callback::make([](EntryRegs) {}, {.allow_no_match = true})->set_filter("none").error().code(),
+              0);
+}
+
+TEST(a_value_that_is_not_there_ends_the_program_with_the_text) {
+  Callback callback = counting();
+  CHECK(aborts_with("ct_set_filter", [&] { callback.set_filter("abc[").value(); }));
+  CHECK(aborts_with("sleep_ms", [&] { static_cast<void>(*Redirect::make(sleep_ms, [](unsigned) {})); }));
+}
+
+TEST(two_files_of_a_program_share_what_is_abandoned) {
+  CHECK_EQUAL(calls_seen_by_other_file(), 3);
+  CHECK(calltap::free_abandoned());
+}
+
+/// Its handler destroys the owner in the other file's lambda; see cpp_two_files.cpp.
+TEST(an_owner_abandoned_by_one_file_is_freed_by_another) {
+  abandon_in_other_file();
+  CHECK_TEXT(enabled_line("abandoned_function"), "(1)");
+  CHECK(calltap::free_abandoned());
+  CHECK_EQUAL(calltap::enabled_functions()->size(), 0);
+}
