@@ -93,6 +93,42 @@ test_pkg_config() {
   LD_LIBRARY_PATH=$prefix/$LIBDIR runs_right "$WORK/pkg_config"
 }
 
+# The examples as a user builds them: what is in the tree is only their sources.
+examples=$here/../../examples
+expected_of_examples=$here/../examples
+
+# prints_as_expected PROGRAM
+prints_as_expected() {
+  "$here/../examples/check_output.py" "$expected_of_examples/$(basename "$1").txt" "$1"
+}
+
+test_examples_with_find_package() {
+  rm -rf "$WORK/examples"
+  # In a folder of its own: nothing of the tree may be found by a relative path.
+  cp -a "$examples" "$WORK/examples"
+  "$CMAKE" -S "$WORK/examples" -B "$WORK/examples/build" -D CMAKE_PREFIX_PATH="$prefix" -D CMAKE_BUILD_TYPE=Release
+  "$CMAKE" --build "$WORK/examples/build"
+  local source count=0
+  for source in "$examples"/*.c "$examples"/*.cpp; do
+    prints_as_expected "$WORK/examples/build/$(basename "${source%.*}")"
+    count=$((count + 1))
+  done
+  [[ $count == 6 ]] || fail "$count examples, not 6"
+}
+
+test_examples_with_pkg_config() {
+  local PKG_CONFIG_PATH=$prefix/$LIBDIR/pkgconfig flags libraries
+  export PKG_CONFIG_PATH
+  read -ra flags <<< "$(pkg-config --variable=instrument calltap) $(pkg-config --cflags calltap)"
+  read -ra libraries <<< "$(pkg-config --libs calltap)"
+  "$CC" -O2 -Wall -Wextra -Werror "${flags[@]}" "$examples/count_calls.c" "${libraries[@]}" -o "$WORK/count_calls"
+  "$CXX" -std=c++20 -O2 -Wall -Wextra -Werror "${flags[@]}" "$examples/replace_function.cpp" "${libraries[@]}" \
+    -o "$WORK/replace_function"
+  export LD_LIBRARY_PATH=$prefix/$LIBDIR
+  prints_as_expected "$WORK/count_calls"
+  prints_as_expected "$WORK/replace_function"
+}
+
 test_moved_prefix() {
   rm -rf "$WORK/moved to"
   cp -a "$prefix" "$WORK/moved to"
