@@ -16,9 +16,9 @@ namespace calltap::isa {
 
 inline constexpr bool is_error(long result) { return result < 0 && result >= -4095; }
 
-/// Blocks every signal of the calling thread for the life of the object, but for SIGTRAP: whoever meets a breakpoint or
-/// is single-stepped while that is blocked is killed, and clients' handlers that run under this may call functions which
-/// are just being patched by the trap protocol. Signal-safe.
+/// Blocks every signal of the calling thread for the life of the object, but for SIGTRAP: whoever meets a
+/// breakpoint or is single-stepped while that is blocked is killed, and clients' handlers that run under this
+/// may call functions which are just being patched by the trap protocol. Signal-safe.
 class SignalsBlocked {
  public:
   SignalsBlocked() {

@@ -1,0 +1,96 @@
+#include "checking_handlers.h"
+
+#include "worked_functions.h"
+
+using namespace worked;
+
+#ifdef __SSE2__
+#define HANDLERS with_vectors
+namespace checking {
+std::uint64_t mistakes[kMistakes];
+}
+#else
+#define HANDLERS general
+#endif
+
+namespace checking::HANDLERS {
+namespace {
+
+void count(std::uint64_t& counter) { __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED); }
+void require(bool condition, Mistake mistake) {
+  if (!condition) count(mistakes[mistake]);
+}
+
+struct Call {
+  Client* client;
+  Kind kind;
+  std::uint64_t x;
+};
+
+Call check_call(std::uint64_t ip, ct_ops* ops, const ct_regs* regs) {
+  Call call = {static_cast<Client*>(ct_ops_user(ops)), kRecursive, 0};
+  require(call.client->ops == ops, kForeignOps);
+  count(call.client->entries);
+  const int index = index_of(ip);
+  require(index >= 0, kUnknownFunction);
+  call.kind = static_cast<Kind>(index / kOfAKind);
+  call.x = ct_regs_argument(regs, call.kind == kLarge ? 1 : 0);
+  const int arguments = call.kind == kInteger ? 5 : call.kind == kStack ? 8 : call.kind == kSmall ? 1 : 0;
+  for (int i = 1; i <= arguments; ++i) {
+    require(ct_regs_argument(regs, static_cast<unsigned>(i)) == argument(call.x, i), kWrongArgument);
+  }
+  for (unsigned i = 0; call.kind == kLarge && i < 8; ++i) {
+    require(ct_regs_stack_argument(regs, i) == argument(call.x, static_cast<int>(i)), kWrongArgument);
+  }
+#ifdef __SSE2__
+  for (unsigned i = 0; call.kind == kFloating && i < 8; ++i) {
+    require(ct_regs_double_argument(regs, i) == floating(call.x, static_cast<int>(i) + 1), kWrongArgument);
+  }
+#endif
+  return call;
+}
+
+void check_result(Kind kind, std::uint64_t x, const ct_regs* regs) {
+  if (kind == kLarge) {
+    const auto* words = reinterpret_cast<const std::uint64_t*>(ct_regs_return_value(regs));
+    for (int i = 0; i < 8; ++i) require(words[i] == (argument(x, i) ^ x), kWrongResult);
+  } else if (kind == kFloating) {
+#ifdef __SSE2__
+    require(ct_regs_double_return_value(regs) == 8 * floating(x, 0) + 18, kWrongResult);
+#endif
+  } else {
+    require(ct_regs_return_value(regs) == result(kind, x), kWrongResult);
+  }
+}
+
+}  // namespace
+
+void on_call(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs* regs) {
+  check_call(ip, ops, regs);
+}
+
+/// Every sixteenth call's exit is not wanted.
+int on_entry(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs* regs, void* data) {
+  const Call call = check_call(ip, ops, regs);
+  auto* words = static_cast<std::uint64_t*>(data);
+  require(words[0] == 0 && words[1] == 0 && words[4] == 0, kForeignData);
+  words[0] = call.x;
+  words[1] = reinterpret_cast<std::uint64_t>(ops);
+  words[4] = ip;
+  if (argument(call.x, 0) >> 60 != 0) return 0;
+  count(call.client->cancelled);
+  return 1;
+}
+
+void on_exit(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs* regs, void* data) {
+  auto* client = static_cast<Client*>(ct_ops_user(ops));
+  const auto* words = static_cast<const std::uint64_t*>(data);
+  require(client->ops == ops, kForeignOps);
+  count(client->exits);
+  require(words[1] == reinterpret_cast<std::uint64_t>(ops) && words[4] == ip, kForeignData);
+  const auto kind = static_cast<Kind>(index_of(ip) / kOfAKind);
+  require((ct_regs_unwound(regs) != 0) == (kind == kThrowing && throws(words[0])), kWrongEnd);
+  if (ct_regs_unwound(regs) == 0) check_result(kind, words[0], regs);
+}
+
+}  // namespace checking::HANDLERS
