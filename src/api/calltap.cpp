@@ -29,7 +29,8 @@ constexpr unsigned kAllFlags =
 template <class Operation>
 int locked(const char* function, Operation operation) {
   if (trampoline::in_handler()) return report(function, ErrorCode::kInHandler);
-  if (auto started = ops::start_engine(); !started) return report(function, started, {});
+  if (auto started = ops::start_engine(ops::EngineStart::kProgramRuns); !started)
+    return report(function, started, {});
   Failure failure;
   Result<void> done;
   {

@@ -170,14 +170,18 @@ void lock_for_fork() { new (fork_lock) EngineLock; }
 
 void unlock_after_fork() { std::launder(reinterpret_cast<EngineLock*>(fork_lock))->~EngineLock(); }
 
-Result<void> start_engine() {
+Result<void> start_engine(EngineStart when) {
   const EngineLock lock;
   if (started) return {};
   if (auto done = patch::register_core_sync(); !done) return done;
   trampoline::detect_vectors();
   const OpenModules open;
   static_cast<void>(watch_loader(loader_changed));  // without it, what is loaded later runs unhooked
-  ::dl_iterate_phdr(first_look, nullptr);
+  if (when == EngineStart::kProcessStarts) {
+    first_look(nullptr, 0, nullptr);
+  } else {
+    ::dl_iterate_phdr(first_look, nullptr);
+  }
   trust_loaded_code();
   started = true;
   return {};

@@ -18,7 +18,12 @@ namespace calltap::ops {
 
 /// Makes the engine ready: vector registers, core synchronisation, the loader's notifications, the modules.
 /// Any number of times; the first counts. Not under the engine's lock. Errors: kCoreSyncUnavailable.
-base::Result<void> start_engine();
+///
+/// kProcessStarts is for the first constructor of the process: nobody else changes the loader's list then,
+/// and a dl_iterate_phdr that the program defines (ThreadSanitizer's) must not be called before its own
+/// constructors.
+enum class EngineStart { kProcessStarts, kProgramRuns };
+base::Result<void> start_engine(EngineStart when);
 
 /// Holds the engine's lock for its life; the holder may take it again. Whoever holds it waits for no handler,
 /// so that handlers may take it: but in the middle of an operation of their own thread they see what is half

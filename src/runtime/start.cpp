@@ -96,7 +96,8 @@ void record() {
   start_connection = &connection;
   // Without core synchronisation only a process with one thread can be patched, and a program loads modules
   // at any time.
-  if (!add_filters(*filters, filter) || !ops::start_engine() || !recorder::attach(filter, tell_tool)) {
+  if (!add_filters(*filters, filter) || !ops::start_engine(ops::EngineStart::kProcessStarts) ||
+      !recorder::attach(filter, tell_tool)) {
     recorder::process().mode.store(recorder::Mode::kOff);
     return;
   }
