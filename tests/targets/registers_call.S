@@ -1,16 +1,20 @@
-// check_registers(State* set, State* inside, State* after, unsigned width)
+// registers_check(State* set, State* inside, State* after, unsigned width)
 //
-// Sets every register to the bytes of `set`, calls the hooked function registers_callee, which stores what it received to
-// `inside`, sets every register that returns a value or belongs to the caller to the complement of `set`, and returns;
-// what the caller then sees goes to `after`. width: 16, 32 or 64 bytes of the vector registers are in use.
+// Sets every register and two stack arguments to the bytes of `set`, calls the hooked function registers_callee, which
+// stores what it received to `inside` and returns what is in registers_result, with 1 in st0 and pi in st1; what the
+// caller then sees goes to `after`. width: 16, 32 or 64 bytes of the vector registers are in use.
+//
+// registers_body is the function behind its patchable entry, and may stand for it.
 //
 // State: 0 general registers 8 * 16, in the order rax rbx rcx rdx rsi rdi rbp r8-r15 (rsp left out, 15 used)
-//        128 mxcsr, 132 x87 control word, 136 flags
+//        128 mxcsr, 132 x87 control word, 136 flags, 144 stack arguments 8 * 2, 160 state components in use (XGETBV 1)
 //        192 zmm0-15, 64 bytes each
 
 #define kMxcsr 128
 #define kX87 132
 #define kFlags 136
+#define kStack 144
+#define kInUse 160
 #define kVectors 192
 
         .text
@@ -86,6 +90,16 @@
         popq kFlags(%r11)
 .endm
 
+// Clobbers rax, rcx, rdx.
+.macro store_in_use
+        cmpl $0, registers_has_in_use(%rip)
+        je 4f
+        movl $1, %ecx
+        xgetbv
+        movl %eax, kInUse(%r11)
+4:
+.endm
+
 .macro by_width macro
         cmpl $32, registers_width(%rip)
         ja 1f
@@ -126,11 +140,18 @@ registers_check:
         by_width load_vectors
         ldmxcsr kMxcsr(%r11)
         fldcw kX87(%r11)
-        // Two values for st0 and st1 wait in memory; the callee returns them.
+        store_in_use
+        pushq kStack+8(%r11)
+        .cfi_adjust_cfa_offset 8
+        pushq kStack(%r11)
+        .cfi_adjust_cfa_offset 8
         load_general
         call registers_callee
+        leaq 16(%rsp), %rsp
+        .cfi_adjust_cfa_offset -16
         movq registers_after(%rip), %r11
         store_general
+        store_in_use
         by_width store_vectors
         fstpt registers_st0(%rip)
         fstpt registers_st1(%rip)
@@ -172,12 +193,18 @@ registers_callee:
         .cfi_startproc
         nop
         nop
+        .globl registers_body
+registers_body:
         movq registers_inside(%rip), %r11
         store_general
+        movq 8(%rsp), %rax
+        movq %rax, kStack(%r11)
+        movq 16(%rsp), %rax
+        movq %rax, kStack+8(%r11)
+        store_in_use
         by_width store_vectors
         fldpi
         fld1
-        // Results: as in `set`, but with the registers that carry a result replaced.
         movq registers_result(%rip), %r11
         by_width load_vectors
         movq 0(%r11), %rax
@@ -188,7 +215,7 @@ registers_callee:
 
         .bss
         .balign 16
-        .globl registers_st0, registers_st1, registers_result
+        .globl registers_st0, registers_st1, registers_result, registers_has_in_use
 registers_set: .skip 8
 registers_inside: .skip 8
 registers_after: .skip 8
@@ -198,4 +225,5 @@ registers_st1: .skip 16
 registers_saved_mxcsr: .skip 4
 registers_saved_x87: .skip 4
 registers_width: .skip 4
+registers_has_in_use: .skip 4
         .section .note.GNU-stack, "", @progbits

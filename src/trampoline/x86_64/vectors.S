@@ -7,7 +7,8 @@
 //
 // The width matters in both directions: less would lose what the program has there, and more would mark registers as
 // used that are not, which slows the processor down until the next vzeroupper. XGETBV(1) tells what is in use (Intel
-// SDM volume 1, section 13.6); ct_vector_features says whether there is that, and what else.
+// SDM volume 1, section 13.6); ct_vector_features says whether there is that, and what else. A handler may leave upper
+// parts in use, so they are cleared before what the program had is put back; registers 8 and up carry nothing at a call.
 #include "trampoline/layout.h"
 
 #define X87_IN_USE 1
@@ -64,9 +65,13 @@
         cmpw    $32, %ax
         ja      5f
         je      4f
-        MOVE_IN movups, xmm, \count
+        testl   $YMM_IN_USE, ct_vector_features(%rip)
+        jz      3f
+        vzeroupper
+3:      MOVE_IN movups, xmm, \count
         jmp     6f
-4:      MOVE_IN vmovups, ymm, \count
+4:      vzeroupper
+        MOVE_IN vmovups, ymm, \count
         jmp     6f
 5:      MOVE_IN vmovups, zmm, \count
 6:
@@ -104,7 +109,15 @@ FUNCTION ct_restore_vectors
         ret
 END_FUNCTION ct_restore_vectors
 
-// The result of a function: xmm0-1, st0-1. The x87 stack holds nothing else at a return, so its top tells how many.
+// ZF = st0 is empty. The stack's top does not tell: it may be anywhere when all is empty. Clobbers ax.
+.macro IS_X87_EMPTY
+        fxam
+        fnstsw  %ax
+        andl    $0x4500, %eax   // C3 C2 C0
+        cmpl    $0x4100, %eax
+.endm
+
+// The result of a function: xmm0-1, st0-1. The x87 stack holds nothing else at a return.
 FUNCTION ct_save_results
         GET_IN_USE
         testl   $X87_IN_USE, %eax
@@ -114,12 +127,10 @@ FUNCTION ct_save_results
         ret
 .Lx87:
         movl    %eax, %ecx
-        fnstsw  %ax
-        shrl    $11, %eax
-        andl    $7, %eax        // 0: empty, 7: one, 6: two
-        jz      .Lx87_empty
+        IS_X87_EMPTY
+        je      .Lx87_empty
         fstpt   X87_AREA(%r8)
-        cmpl    $7, %eax
+        IS_X87_EMPTY
         je      .Lx87_one
         fstpt   X87_AREA+16(%r8)
         movl    %ecx, %eax

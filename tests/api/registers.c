@@ -1,0 +1,64 @@
+// Every register of the contract, poisoned before a call and compared in it and after it, for each way in
+// which a site runs its clients. The handlers change everything that a function may change.
+#include "../targets/registers_check.h"
+
+#include "check.h"
+#include "dispatch_kinds.h"
+
+enum { kRounds = 200 };
+
+extern int dirty_width;  // bytes of a vector register that dirty_everything() changes
+// Handlers of any kind.
+void dirty_general(void);
+void dirty_everything(void);
+void dirty_direct(void);
+
+/// calls.h, for registers_check.c: there is no recording to compare with.
+void calls_add(const char* name, uint64_t count);
+void calls_add(const char* name, uint64_t count) {
+  (void)name;
+  (void)count;
+}
+
+static void set_ip(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent_ip, (void)ops;
+  ct_regs_set_ip(regs, (uint64_t)registers_body);
+  dirty_general();
+}
+
+static void override_return(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent_ip, (void)ops;
+  ct_regs_override_return(regs, registers_override);
+  dirty_general();
+}
+
+static const struct DispatchClients kClients = {
+    .general = {(ct_callback*)dirty_general, (ct_entry_handler*)dirty_general,
+                (ct_exit_handler*)dirty_general},
+    .vectors = {(ct_callback*)dirty_everything, (ct_entry_handler*)dirty_everything,
+                (ct_exit_handler*)dirty_everything},
+    .set_ip = set_ip,
+    .override_return = override_return,
+    .direct = dirty_direct,
+    .replacement = registers_body,
+};
+
+static void check_kind(const struct DispatchKind* kind) {
+  const struct RegistersContract contract = {8, !is_overridden(kind)};
+  const unsigned widths[] = {16, 32, 64};
+  const int has_width[] = {1, __builtin_cpu_supports("avx2"), __builtin_cpu_supports("avx512f")};
+  uint64_t calls = 0;
+  ct_ops* ops[kMostDispatchClients];
+  attach_kind(kind, (uint64_t)registers_callee, &kClients, ops);
+  for (int dirty = 0; dirty < 3; ++dirty) {
+    for (int used = 0; used < 3; ++used) {
+      if (!has_width[dirty] || !has_width[used]) continue;
+      dirty_width = (int)widths[dirty];
+      CHECK_EQUAL(registers_wrong(widths[used], kRounds, contract), 0);
+      calls += kRounds;
+    }
+  }
+  detach_kind(kind, ops, calls);
+}
+
+TEST(handlers_that_change_every_register_disturb_no_call) { for_each_dispatch_kind(check_kind); }
