@@ -57,8 +57,6 @@ class Regs {
     auto* at = static_cast<std::byte*>(ct_regs_vector(regs_, n, &bytes));
     return at == nullptr ? std::span<std::byte>() : std::span(at, bytes);
   }
-  /// A handler of this call has supplied the result in place of the function.
-  [[nodiscard]] bool overridden() const { return ct_regs_overridden(regs_) != 0; }
   /// For the functions of calltap.h.
   [[nodiscard]] ct_regs* get() const { return regs_; }
 
@@ -97,6 +95,8 @@ class EntryRegs : public Regs {
     ct_regs_override_return(get(), to_register(value));
   }
   void override_double_return(double value) const { ct_regs_override_double_return(get(), value); }
+  /// This or an earlier handler has done that.
+  [[nodiscard]] bool overridden() const { return ct_regs_overridden(get()) != 0; }
   /// Go on at this address in place of the function; for callbacks made with Options::ipmodify.
   void set_ip(std::uint64_t ip) const { ct_regs_set_ip(get(), ip); }
 };

@@ -1,5 +1,5 @@
 # The C++ interface, with the assembler that corrects GCC's entries of inline functions.
-set(cpp DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cpp_opaque.h ${CMAKE_CURRENT_SOURCE_DIR}/cpp_two_files.h
+set(cpp DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cpp_two_files.h
   ${PROJECT_SOURCE_DIR}/include/calltap/calltap.hpp ${PROJECT_SOURCE_DIR}/include/calltap/expected.hpp
   ${PROJECT_SOURCE_DIR}/include/calltap/ops.hpp ${PROJECT_SOURCE_DIR}/include/calltap/regs.hpp
   FLAGS -B${PROJECT_SOURCE_DIR}/cmake/gcc -Wpedantic -Wshadow -Wnon-virtual-dtor)
@@ -8,6 +8,20 @@ api_test(cpp_clients SOURCES cpp_clients.cpp cpp_two_files.cpp ${cpp})
 api_test(cpp_clients_without_exceptions SOURCES cpp_clients.cpp cpp_two_files.cpp ${cpp} -fno-exceptions -fno-rtti)
 # libstdc++'s headers have functions with `double`, which clang's -mgeneral-regs-only refuses.
 api_test(cpp_general_regs SOURCES cpp_general_regs.cpp VARIANTS gcc gcc_cet ${cpp} -mgeneral-regs-only)
+
+# A client in a library of its own, for a program that is not linked with Calltap: alone, and beside a recording.
+set(preloaded ${CMAKE_CURRENT_BINARY_DIR}/gcc/cpp_preloaded_client.so)
+api_build(${preloaded} gcc cpp_preloaded_client.cpp "calltap-runtime" -fPIC -shared $<TARGET_FILE:calltap-runtime>
+  -Wl,-rpath,$<TARGET_FILE_DIR:calltap-runtime>)
+foreach(variant gcc clang)
+  set(program ${CMAKE_CURRENT_BINARY_DIR}/${variant}/cpp_preloaded_program)
+  api_build(${program} ${variant} cpp_preloaded_program.c "")
+  add_test(NAME api.${variant}.cpp_preloaded_client COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${preloaded} ${program})
+  add_test(NAME api.${variant}.cpp_preloaded_client_recorded COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${preloaded}
+    $<TARGET_FILE:calltap> record --max-size 1M -o ${program}.data -- ${program})
+  set_tests_properties(api.${variant}.cpp_preloaded_client api.${variant}.cpp_preloaded_client_recorded PROPERTIES
+    LABELS api TIMEOUT 60 PASS_REGULAR_EXPRESSION "7 calls seen, detached")
+endforeach()
 
 # cpp_misuse.cpp with each of its mistakes, and what both compilers must say. Without any it compiles.
 set(misuses "" "as const" "at most CT_DATA_MAX" "copied and dropped as bytes" "returns nothing or calltap::Exit"

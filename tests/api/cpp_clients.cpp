@@ -8,7 +8,6 @@
 
 #include "calltap/calltap.hpp"
 #include "check.h"
-#include "cpp_opaque.h"
 #include "cpp_two_files.h"
 
 using calltap::Callback;
@@ -19,18 +18,9 @@ using calltap::Filter;
 using calltap::Redirect;
 
 extern "C" {
-HOOKED int one_a(int n) {
-  CHANGES_MEMORY;
-  return n + 1;
-}
-HOOKED int one_b(int n) {
-  CHANGES_MEMORY;
-  return n + 2;
-}
-HOOKED int two_a(int n) {
-  CHANGES_MEMORY;
-  return n + 3;
-}
+HOOKED int one_a(int n) { return n + 1; }
+HOOKED int one_b(int n) { return n + 2; }
+HOOKED int two_a(int n) { return n + 3; }
 
 int direct_calls = 0;
 int other_direct_calls = 0;
@@ -39,10 +29,7 @@ void count_other_direct();
 }
 
 namespace shapes {
-HOOKED int area(int w, int h) {
-  CHANGES_MEMORY;
-  return w * h;
-}
+HOOKED int area(int w, int h) { return w * h; }
 }  // namespace shapes
 
 // Trampolines of our own: all registers but r11 and the flags stay as they are.
