@@ -37,6 +37,7 @@ int locked(const char* function, Operation operation) {
     const EngineLock lock;
     ops::trust_loaded_code();
     done = operation(failure);
+    ops::free_unused_sets();
   }
   // What failed half-way and was taken back may have been seen: the caller may free what belongs to its
   // handlers.

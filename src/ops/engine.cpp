@@ -11,6 +11,7 @@
 #include "isa/system.h"
 #include "ops/direct_calls.h"
 #include "ops/op_sets.h"
+#include "ops/quiescence.h"
 #include "ops/transaction.h"
 #include "patch/core_sync.h"
 #include "patch/memory_map.h"
@@ -133,6 +134,7 @@ void loader_changed() {
   const EngineLock lock;
   const OpenModules open;
   update_modules(attach_to_new_module, forget_module);
+  free_unused_sets();
 }
 
 /// dl_iterate_phdr holds the lock that every change of the loader's list takes.
@@ -230,6 +232,11 @@ void finish_unregister(ct_ops& client, std::uint64_t epoch) {
   client.state = ClientState::kIdle;
   client.role = Role::kHandlers;  // the next registration may be of another kind
   free_retired_before(epoch);
+}
+
+void free_unused_sets() {
+  constexpr std::uint64_t kEnoughForABarrier = 64;
+  if (retired_sets() >= kEnoughForABarrier) free_retired_before(epoch_reached_by_all());
 }
 
 Result<void> disable_client(ct_ops& client, Failure& failure) {

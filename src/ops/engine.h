@@ -56,6 +56,9 @@ base::Result<void> register_client(ct_ops& client, Failure& failure);
 /// kNotRegistered, kOutOfMemory.
 base::Result<void> begin_unregister(ct_ops& client, Failure& failure);
 void finish_unregister(ct_ops& client, std::uint64_t epoch);
+/// After any operation: frees sets that nobody has any more, now and then and without waiting, for a program
+/// that never unregisters anything may change filters for ever.
+void free_unused_sets();
 /// Detach without giving up the registration, and back. The first is followed by waiting for handlers.
 base::Result<void> disable_client(ct_ops& client, Failure& failure);
 base::Result<void> enable_client(ct_ops& client, Failure& failure);

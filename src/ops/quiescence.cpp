@@ -21,6 +21,16 @@ bool is_gone(const Guard& guard) {
 
 }  // namespace
 
+std::uint64_t epoch_reached_by_all() {
+  std::uint64_t reached = trampoline::next_epoch();
+  if (!patch::synchronise_cores()) return 0;
+  for (const Guard* guard = trampoline::first_guard(); guard != nullptr; guard = guard->next) {
+    const std::uint64_t entered = epoch_of(*guard);
+    if (entered != 0 && entered < reached) reached = entered;
+  }
+  return reached;
+}
+
 base::Result<std::uint64_t> wait_for_handlers() {
   const std::uint64_t epoch = trampoline::next_epoch();
   // Whoever enters a guard after this sees the change; whoever has entered before shows it.

@@ -12,4 +12,8 @@ namespace calltap::ops {
 /// handler, and not with a lock that one may want. Errors: kCoreSyncUnavailable.
 base::Result<std::uint64_t> wait_for_handlers();
 
+/// The same without waiting: no handler runs, and no set is read, that was entered before the epoch which
+/// this returns. It is an old one while a handler runs for long; 0 without core synchronisation.
+std::uint64_t epoch_reached_by_all();
+
 }  // namespace calltap::ops
