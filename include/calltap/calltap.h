@@ -160,7 +160,8 @@ int ct_modify_direct(ct_ops* ops, const void* trampoline);
 int ct_register_redirect(ct_ops* ops, const void* replacement);
 int ct_unregister_redirect(ct_ops* ops);
 /* The function itself, past all hooks: what a replacement calls as the original. NULL if the address is not
- * that of an attached function. Stays valid while the module is loaded. */
+ * that of an attached function. Stays valid while the module is loaded. Also in handlers; waits for nobody
+ * once it has been asked for a function. */
 void* ct_original(const void* function);
 
 /* ------------------------------------------------------------------------------------------------- global

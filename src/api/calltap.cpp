@@ -6,6 +6,7 @@
 
 #include "api/error_text.h"
 #include "ops/engine.h"
+#include "ops/originals.h"
 #include "ops/quiescence.h"
 #include "trampoline/handlers.h"
 #include "trampoline/unwinder.h"
@@ -231,9 +232,11 @@ int ct_register_redirect(ct_ops* client, const void* replacement) {
 int ct_unregister_redirect(ct_ops* client) { return unregister(__func__, client, Role::kRedirect); }
 
 void* ct_original(const void* function) {
-  // Also for handlers and replacements: takes the lock, waits for nothing.
+  // Also for handlers and replacements. Only the first time takes the lock, under which nothing waits for handlers.
+  const auto entry = reinterpret_cast<std::uint64_t>(function);
+  if (const std::uint64_t body = ops::remembered_original(entry)) return reinterpret_cast<void*>(body);
   const EngineLock lock;
-  return reinterpret_cast<void*>(ops::original_of(reinterpret_cast<std::uint64_t>(function)));
+  return reinterpret_cast<void*>(ops::original_of(entry));
 }
 
 int ct_set_enabled(int enabled) {

@@ -11,6 +11,7 @@
 #include "isa/system.h"
 #include "ops/direct_calls.h"
 #include "ops/op_sets.h"
+#include "ops/originals.h"
 #include "ops/quiescence.h"
 #include "ops/transaction.h"
 #include "patch/core_sync.h"
@@ -109,6 +110,7 @@ void attach_to_new_module(Module& module) {
 }
 
 void forget_module(Module& module) {
+  forget_originals();
   module.patch.for_each([](SiteRecord& record) {
     for (std::uint32_t i = 0; i < record.set->count; ++i) {
       --static_cast<ct_ops*>(record.set->members()[i].client)->functions;
@@ -364,7 +366,10 @@ Result<void> check_symbol(std::string_view symbol, Failure& failure) {
 
 std::uint64_t original_of(std::uint64_t entry) {
   for (Module* m = first_module(); m != nullptr; m = m->next) {
-    if (const SiteRecord* record = m->patch.find(entry)) return record->body();
+    const SiteRecord* record = m->patch.find(entry);
+    if (record == nullptr) continue;
+    remember_original(entry, record->body());
+    return record->body();
   }
   return 0;
 }

@@ -4,6 +4,7 @@ set(cpp DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cpp_two_files.h
   ${PROJECT_SOURCE_DIR}/include/calltap/ops.hpp ${PROJECT_SOURCE_DIR}/include/calltap/regs.hpp
   FLAGS -B${PROJECT_SOURCE_DIR}/cmake/gcc -Wpedantic -Wshadow -Wnon-virtual-dtor)
 api_test(cpp_handlers SOURCES cpp_handlers.cpp ${cpp})
+api_test(cpp_original SOURCES cpp_original.cpp VARIANTS gcc clang ${cpp})
 api_test(cpp_clients SOURCES cpp_clients.cpp cpp_two_files.cpp ${cpp})
 api_test(cpp_clients_without_exceptions SOURCES cpp_clients.cpp cpp_two_files.cpp ${cpp} -fno-exceptions -fno-rtti)
 # libstdc++'s headers have functions with `double`, which clang's -mgeneral-regs-only refuses.
