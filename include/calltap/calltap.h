@@ -11,11 +11,11 @@
  *   ct_unregister_ops(ops);         no handler runs any more, and none will
  *   ct_free_ops(ops);
  *
- * Return values    0 or a negative errno value. ct_error_text() then says what is wrong, with addresses and
- * bytes. Threads          every function may be called by any thread at any time, but in a handler   only
- * where it says so: what would have to wait for the handler itself returns -EDEADLK; in a signal    never,
- * except for the accessors of ct_regs inside a handler. Stability        symbols are versioned (CALLTAP_1);
- * structures grow at the end and carry their size.
+ * Returns:   0 or a negative errno value; ct_error_text() then says what is wrong, with addresses and bytes.
+ * Threads:   every function may be called by any thread at any time.
+ * Handlers:  only where it says so: what would have to wait for the handler itself returns -EDEADLK.
+ * Signals:   never in a signal handler, except for the accessors of ct_regs inside a handler.
+ * Stability: symbols are versioned (CALLTAP_1); structures grow at the end and carry their size.
  */
 #ifndef CALLTAP_CALLTAP_H
 #define CALLTAP_CALLTAP_H
@@ -33,13 +33,12 @@ typedef struct ct_ops ct_ops;
 /* The registers of a hooked call, as seen and changed by handlers. Valid until the handler returns. */
 typedef struct ct_regs ct_regs;
 
-/* ------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------
  * handlers
  *
  * ip         address of the function (what a pointer to it holds)
  * parent_ip  address that the call returns to
- * data       `data_bytes` of memory that belong to this one call, zeroed before the entry handler; 8-byte
- * aligned
+ * data       `data_bytes` that belong to this one call, zeroed before the entry handler; aligned to 8
  *
  * Handlers run on the calling thread and its stack. They may use everything the function could: malloc,
  * stdio, locks, fork, dlopen. What they call is not hooked: calls of hooked functions by a handler run as if
@@ -58,7 +57,7 @@ typedef int ct_entry_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_re
  * or the end of its thread. */
 typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data);
 
-/* ---------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------
  * flags */
 
 /* The handlers and all they call were compiled with -mgeneral-regs-only: vector registers need not be saved
@@ -77,8 +76,8 @@ typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_re
 
 #define CT_DATA_MAX 40 /* bytes of per-call data that a probe can have */
 
-/* -------------------------------------------------------------------------------------------- making and
- * freeing */
+/* ----------------------------------------------------------------------
+ * making and freeing */
 
 /* NULL when memory is exhausted, an argument is invalid, or a handler asks: errno is then ENOMEM, EINVAL or
  * EDEADLK. `user` is what ct_ops_user() returns. */
@@ -96,7 +95,7 @@ void* ct_ops_user(const ct_ops* ops); /* any context */
 /* A name for ct_enabled_functions() and error texts; at most 63 bytes are kept. */
 void ct_set_name(ct_ops* ops, const char* name);
 
-/* -------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------
  * filters
  *
  * An ops is attached to every function that its filter selects, in modules loaded now or later. No pattern:
@@ -122,20 +121,25 @@ int ct_set_filter_symbol(ct_ops* ops, const char* symbol, int reset);
  * (misaligned, foreign, or in no module). */
 int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
 
-/* --------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------
  * registration
  *
  * All or nothing: on an error no function is left attached to that was not before. Handlers may run before
  * these return. After an unregister or disable returns 0, none of the client's handlers runs and none will:
  * exits still pending are dropped, and what the client owns may be freed or unloaded.
  *
- *   -ENOENT      no function matches                 -EEXIST    the ops is registered already
- *   -EBUSY       a function has a redirect or a direct call already, or the global switch is off for a
- * permanent ops -EINVAL      a redirect or direct call without a filter, or an ops without a handler
- *   -EOPNOTSUPP  a function named by symbol or address has a site that cannot be patched (the text has the
- * reason) -EACCES      the trampoline or replacement is not in executable memory -ESRCH       the ops is not
- * registered           -EDEADLK   called by a handler -ENOMEM, -EPERM (code cannot be written), -ENODEV
- * (patching has stopped after an inconsistency)
+ *   -ENOENT      no function matches
+ *   -EEXIST      the ops is registered already
+ *   -ESRCH       the ops is not registered
+ *   -EBUSY       a function has a redirect or a direct call already; the switch is off, the ops permanent
+ *   -EINVAL      a redirect or direct call without a filter, or an ops without a handler
+ *   -EOPNOTSUPP  a function named by symbol or address cannot be patched (the text has the reason)
+ *   -EACCES      the trampoline or replacement is not in executable memory
+ *   -ENOSPC      too many functions have had direct calls
+ *   -EDEADLK     called by a handler
+ *   -ENOMEM      no memory
+ *   -EPERM       code cannot be written
+ *   -ENODEV      patching has stopped after an inconsistency
  */
 int ct_register_ops(ct_ops* ops);
 int ct_unregister_ops(ct_ops* ops);
@@ -164,8 +168,8 @@ int ct_unregister_redirect(ct_ops* ops);
  * once it has been asked for a function. */
 void* ct_original(const void* function);
 
-/* ------------------------------------------------------------------------------------------------- global
- * switch */
+/* ----------------------------------------------------------------------
+ * global switch */
 
 /* 0: every ops is detached, -EBUSY while a permanent one is registered. 1: all are attached again; -EBUSY if
  * of two redirects or direct calls that were registered meanwhile a function could only have one, and then
@@ -173,7 +177,7 @@ void* ct_original(const void* function);
 int ct_set_enabled(int enabled);
 int ct_enabled(void);
 
-/* --------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------
  * status */
 
 /* Who is attached where: one line a function,
@@ -187,14 +191,14 @@ long ct_enabled_functions(char* text, size_t size);
 
 uint64_t ct_ops_hits(const ct_ops* ops);    /* calls whose entry handler ran */
 uint64_t ct_ops_missed(const ct_ops* ops);  /* calls that should have been seen and were not: made by a
-                                               handler, or no  memory for a call frame */
+                                               handler, or no memory for a call frame */
 uint64_t ct_handlers_thrown(void);          /* exceptions that came out of handlers, of all clients */
 size_t ct_ops_functions(const ct_ops* ops); /* functions it is attached to */
 
 /* What went wrong in the calling thread's last call of this interface that failed; "" if none has. */
 const char* ct_error_text(void);
 
-/* ----------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------
  * registers
  *
  * For handlers, on their own `regs`. No errors: what there is not reads as 0.
