@@ -232,7 +232,8 @@ int ct_register_redirect(ct_ops* client, const void* replacement) {
 int ct_unregister_redirect(ct_ops* client) { return unregister(__func__, client, Role::kRedirect); }
 
 void* ct_original(const void* function) {
-  // Also for handlers and replacements. Only the first time takes the lock, under which nothing waits for handlers.
+  // Also for handlers and replacements. Only the first time takes the lock, under which nothing waits for
+  // handlers.
   const auto entry = reinterpret_cast<std::uint64_t>(function);
   if (const std::uint64_t body = ops::remembered_original(entry)) return reinterpret_cast<void*>(body);
   const EngineLock lock;
