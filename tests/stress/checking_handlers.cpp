@@ -28,6 +28,7 @@ struct Call {
 };
 
 Call check_call(std::uint64_t ip, ct_ops* ops, const ct_regs* regs) {
+  ordered_after(ops);
   Call call = {static_cast<Client*>(ct_ops_user(ops)), kRecursive, 0};
   require(call.client->ops == ops, kForeignOps);
   count(call.client->entries);
@@ -67,22 +68,28 @@ void check_result(Kind kind, std::uint64_t x, const ct_regs* regs) {
 
 void on_call(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs* regs) {
   check_call(ip, ops, regs);
+  ordered_before(ops);
 }
 
 /// Every sixteenth call's exit is not wanted.
 int on_entry(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs* regs, void* data) {
   const Call call = check_call(ip, ops, regs);
+  ordered_after(data);  // another thread's, until this one was given it
   auto* words = static_cast<std::uint64_t*>(data);
   require(words[0] == 0 && words[1] == 0 && words[4] == 0, kForeignData);
   words[0] = call.x;
   words[1] = reinterpret_cast<std::uint64_t>(ops);
   words[4] = ip;
-  if (argument(call.x, 0) >> 60 != 0) return 0;
-  count(call.client->cancelled);
-  return 1;
+  const bool is_cancelled = argument(call.x, 0) >> 60 == 0;
+  if (is_cancelled) count(call.client->cancelled);
+  ordered_before(data);
+  ordered_before(ops);
+  return is_cancelled ? 1 : 0;
 }
 
 void on_exit(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs* regs, void* data) {
+  ordered_after(ops);
+  ordered_after(data);
   auto* client = static_cast<Client*>(ct_ops_user(ops));
   const auto* words = static_cast<const std::uint64_t*>(data);
   require(client->ops == ops, kForeignOps);
@@ -91,6 +98,8 @@ void on_exit(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs
   const auto kind = static_cast<Kind>(index_of(ip) / kOfAKind);
   require((ct_regs_unwound(regs) != 0) == (kind == kThrowing && throws(words[0])), kWrongEnd);
   if (ct_regs_unwound(regs) == 0) check_result(kind, words[0], regs);
+  ordered_before(data);
+  ordered_before(ops);
 }
 
 }  // namespace checking::HANDLERS

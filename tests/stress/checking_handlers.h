@@ -29,6 +29,28 @@ enum Mistake {
 };
 extern std::uint64_t mistakes[kMistakes];
 
+// What the thread sanitizer cannot see, for neither the guards of threads nor membarrier are anything it
+// knows: that what was stored before an ops is registered, or its filter changed, comes before its handlers,
+// and they before the end of its unregister or disable. This is what calltap.h promises. Everything else in
+// these programs it sees.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CHECKED_BY_THREAD_SANITIZER 1
+#endif
+#endif
+#ifdef CHECKED_BY_THREAD_SANITIZER
+extern "C" void __tsan_acquire(void* address);
+extern "C" void __tsan_release(void* address);
+inline void ordered_after(void* what) { __tsan_acquire(what); }
+inline void ordered_before(void* what) { __tsan_release(what); }
+/// Its functions, which it calls everywhere, use vector registers: no handler has general registers only.
+inline constexpr bool kHasGeneralHandlers = false;
+#else
+inline void ordered_after(void* /*what*/) {}
+inline void ordered_before(void* /*what*/) {}
+inline constexpr bool kHasGeneralHandlers = true;
+#endif
+
 #define CHECKING_HANDLERS                                                                          \
   void on_call(std::uint64_t ip, std::uint64_t parent_ip, ct_ops* ops, ct_regs* regs);             \
   int on_entry(std::uint64_t ip, std::uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data); \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -22,13 +23,13 @@ HOOKED long other_function(long x) {
     __asm__ volatile("" : "+r"(x));                          \
     return x;                                                \
   }
+// clang-format off
 #define TEN(n) \
   ONE(n##0) ONE(n##1) ONE(n##2) ONE(n##3) ONE(n##4) ONE(n##5) ONE(n##6) ONE(n##7) ONE(n##8) ONE(n##9)
 #define HUNDRED(n) \
   TEN(n##0) TEN(n##1) TEN(n##2) TEN(n##3) TEN(n##4) TEN(n##5) TEN(n##6) TEN(n##7) TEN(n##8) TEN(n##9)
-HUNDRED(0)
-HUNDRED(1)
-HUNDRED(2) HUNDRED(3) HUNDRED(4) HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
+HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4) HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
+    // clang-format on
 
     static void on_call(uint64_t ip, uint64_t parent, ct_ops* ops, ct_regs* regs) {
   (void)ip, (void)parent, (void)ops, (void)regs;
@@ -70,6 +71,7 @@ static long rounds(long usual) {
 /// The first third is for what is made once.
 static void check_constant(void (*round)(long), long usual) {
   const long count = rounds(usual);
+  if (count != usual) alarm(0);  // as long as one likes
   for (long i = 0; i < count / 3; ++i) round(i);
   const struct memory before = memory_in_use();
   for (long i = count / 3; i < count; ++i) round(i);

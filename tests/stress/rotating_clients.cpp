@@ -187,6 +187,7 @@ class Handlers {
     protect(PROT_READ | PROT_WRITE);
     *page_ = {};
     is_probe_ = is_probe;
+    general = general && checking::kHasGeneralHandlers;
     const unsigned flags = general ? CT_GENERAL_REGS_ONLY : 0;
     namespace full = checking::with_vectors;
     namespace small = checking::general;
@@ -199,20 +200,24 @@ class Handlers {
   void attach(const std::string& pattern) {
     protect(PROT_READ | PROT_WRITE);
     must(ct_set_filter(ops_, pattern.c_str(), 1), "set_filter");
+    checking::ordered_before(ops_);
     must(ct_register_ops(ops_), "register_ops");
     is_attached_ = true;
   }
   void detach() {
     must(ct_unregister_ops(ops_), "unregister_ops");
+    checking::ordered_after(ops_);
     is_attached_ = false;
     check_counts();
     protect(PROT_NONE);
   }
   void disable_and_enable() {
     must(ct_disable_ops(ops_), "disable_ops");
+    checking::ordered_after(ops_);
     protect(PROT_NONE);
     std::this_thread::yield();
     protect(PROT_READ | PROT_WRITE);
+    checking::ordered_before(ops_);
     must(ct_enable_ops(ops_), "enable_ops");
   }
   void destroy() {
