@@ -11,6 +11,9 @@
 namespace calltap::trace {
 namespace {
 
+// Packets in a row: then threads that have ended get their turn, or a program that starts threads as fast as
+// the tool writes their packets would run out of places for them.
+constexpr std::uint32_t kMostAtOnce = 256;
 constexpr std::uint64_t kPollNs = 50'000'000;
 constexpr std::uint64_t kLeastCalibrationNs = 50'000'000;
 
@@ -70,7 +73,7 @@ void ProcessRecording::finish(ProcessEnd end) {
 void ProcessRecording::run() {
   memory_.tie_life_to_thread();
   while (!finishing_.load()) {
-    drain();
+    drain(kMostAtOnce);
     collect_ended_threads();
     bool changed = false;
     {
@@ -81,7 +84,8 @@ void ProcessRecording::run() {
     memory_.wait(kPollNs, finishing_);
   }
   description_.end = end_;
-  drain();
+  while (drain(kMostAtOnce)) {
+  }
   for (const ReadyPacket& packet : memory_.take_rest()) write(packet);
   for (std::uint32_t slot = 0; slot < memory_.slots_used(); ++slot) {
     const SlotView view = memory_.slot(slot);
@@ -91,14 +95,20 @@ void ProcessRecording::run() {
   write_description_now();
 }
 
-void ProcessRecording::drain() {
-  constexpr int kAnnounceEvery = 8;
-  for (int taken = 1; auto packet = memory_.take_queued(); ++taken) {
+bool ProcessRecording::drain(std::uint32_t most) {
+  constexpr std::uint32_t kAnnounceEvery = 8;
+  for (std::uint32_t taken = 0; taken < most; ++taken) {
+    const auto packet = memory_.take_queued();
+    if (!packet) {
+      memory_.announce_released();
+      return false;
+    }
     write(*packet);
     memory_.release(*packet);
     if (taken % kAnnounceEvery == 0) memory_.announce_released();
   }
   memory_.announce_released();
+  return true;
 }
 
 ProcessRecording::Stream& ProcessRecording::stream_of(std::uint32_t slot, const SlotView& view) {
@@ -201,8 +211,7 @@ void ProcessRecording::update_thread(std::uint32_t slot, const SlotView& view) {
 void ProcessRecording::collect_ended_threads() {
   for (std::uint32_t slot = 0; slot < memory_.slots_used(); ++slot) {
     const SlotView view = memory_.slot(slot);
-    if (view.tid == 0 || !view.ended) continue;
-    drain();  // its last packet was queued before it said that it has ended
+    if (view.tid == 0 || !view.ended || view.has_queued) continue;
     update_thread(slot, view);
     const auto place = streams_.find(key_of(slot, view.incarnation));
     if (place != streams_.end()) {

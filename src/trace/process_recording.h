@@ -74,7 +74,8 @@ class ProcessRecording {
   static constexpr std::size_t kMaxOpenStreams = 64;
 
   void run();
-  void drain();
+  /// Writes at most so many queued packets. False: there were fewer.
+  bool drain(std::uint32_t most);
   void write(const ReadyPacket& packet);
   Stream& stream_of(const ReadyPacket& packet);
   Stream& stream_of(std::uint32_t slot, const SlotView& view);

@@ -170,6 +170,9 @@ SlotView SharedMemory::slot(std::uint32_t index) const {
   view.tid = s.tid.load(std::memory_order_acquire);
   if (view.tid == 0) return view;
   view.ended = s.ended.load(std::memory_order_acquire) != 0;
+  view.has_queued =
+      pool_.control().on_full != buffer::OnFull::kFlight &&
+      s.packets_claimed.load(std::memory_order_relaxed) != s.packets_released.load(std::memory_order_relaxed);
   view.incarnation = s.incarnation.load(std::memory_order_relaxed);
   char name[sizeof s.name];
   std::memcpy(name, s.name, sizeof name);

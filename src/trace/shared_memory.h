@@ -41,6 +41,7 @@ struct SlotView {
   std::uint32_t tid = 0;
   std::uint32_t incarnation = 0;
   bool ended = false;
+  bool has_queued = false;  // packets that the tool has not taken yet; not in flight mode
   std::string name;
   DiscardCounts discarded{};
 };
