@@ -135,8 +135,14 @@ Counters sum_counters(const Client& client) {
   return sum;
 }
 
+void begin_exit(CallFrame& frame) {
+  if (frame.client != &list_client) frame.client = nullptr;
+}
+
 void run_unwound_exits(CallFrame& frame) {
   if (frame.client == nullptr) return;
+  auto* client = const_cast<Client*>(frame.client);
+  begin_exit(frame);
   Guard* guard = ct_thread.guard;
   if (guard->epoch == Guard::kNoThread) guard = take_guard(ct_thread);
   if (guard != nullptr) {
@@ -146,8 +152,8 @@ void run_unwound_exits(CallFrame& frame) {
     regs.parent = caller_of(&frame);
     regs.sp = frame.sp - 8;
     enter(*guard, regs);
-    if (frame.client->generation == frame.generation) {
-      ct_call_exit_handler(regs.ip, regs.parent, const_cast<Client*>(frame.client), &regs, frame.data);
+    if (client->generation == frame.generation) {
+      ct_call_exit_handler(regs.ip, regs.parent, client, &regs, frame.data);
     }
     guard->sp = regs.saved_sp;
     guard->epoch = regs.saved_epoch;
@@ -183,7 +189,8 @@ void run_list_exits(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/,
   auto* frame = reinterpret_cast<CallFrame*>(static_cast<char*>(data) - CT_FRAME_DATA);
   for (CallFrame* block = frame->blocks; block != nullptr; block = block->blocks) {
     auto* client = const_cast<Client*>(block->client);
-    if (client->generation != block->generation) continue;
+    block->client = nullptr;  // it does not run again, also if it ends the thread
+    if (client == nullptr || client->generation != block->generation) continue;
     ct_call_handler(ip, parent_ip, client, regs, block->data, reinterpret_cast<const void*>(client->exit));
   }
 }

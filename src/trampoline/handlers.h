@@ -24,6 +24,10 @@ bool in_handler();
 /// Signals must be blocked.
 void run_unwound_exits(CallFrame& frame);
 
+/// An exit handler of the call has been called. Its own does not run again, whatever becomes of it; a list's
+/// exit goes on with those of its clients that have not run.
+void begin_exit(CallFrame& frame);
+
 /// The thread ends: its guard may be given to another.
 void release_guard(ThreadState& thread);
 

@@ -19,3 +19,17 @@ api_recorded_test(registers registers_callee)
 api_test(unwinding_steps VARIANTS gcc
   SOURCES unwinding_steps.c unwinding_steps_call.S ${kinds_sources} DEPENDS ${kinds_depends})
 api_recorded_test(unwinding_steps steps_*)
+
+# clang would have a file that is C and C++ be called .cpp.
+api_test(unwinding SOURCES unwinding.cpp ${kinds_sources} DEPENDS ${kinds_depends} FLAGS -Wno-deprecated)
+
+# The same with LLVM's unwinder. Not for threads that end: for that glibc loads libgcc_s, which does not mix with it.
+find_file(CALLTAP_LLVM_UNWINDER libunwind.so.1 PATHS /usr/lib /usr/lib64 /usr/lib/x86_64-linux-gnu /usr/lib/llvm-14/lib)
+if(CALLTAP_LLVM_UNWINDER)
+  foreach(check backtraces_find_the_callers_from_everywhere exceptions_of_the_function_end_its_call_once
+      exceptions_of_a_direct_trampoline_end_the_call_once)
+    add_test(NAME api.llvm_unwinder.${check} COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${CALLTAP_LLVM_UNWINDER}
+      ${CMAKE_CURRENT_BINARY_DIR}/gcc/unwinding ${check})
+    set_tests_properties(api.llvm_unwinder.${check} PROPERTIES LABELS api TIMEOUT 120)
+  endforeach()
+endif()

@@ -59,16 +59,17 @@ bool has_frame(std::uint64_t address) {
 struct HandlerCall {
   const char* returns_to;
   const char* threw;
+  enum { kEntry, kExit, kUnwoundExit, kOfList } kind;
 };
 constexpr HandlerCall kHandlerCalls[] = {
-    {ct_entry_called, ct_entry_threw},
-    {ct_entry_vectors_called, ct_entry_vectors_threw},
-    {ct_probe_entry_called, ct_probe_entry_threw},
-    {ct_probe_exit_called, ct_probe_exit_threw},
-    {ct_probe_vectors_entry_called, ct_probe_vectors_entry_threw},
-    {ct_probe_vectors_exit_called, ct_probe_vectors_exit_threw},
-    {ct_call_handler_called, ct_call_handler_threw},
-    {ct_call_exit_handler_called, ct_call_exit_handler_threw},
+    {ct_entry_called, ct_entry_threw, HandlerCall::kEntry},
+    {ct_entry_vectors_called, ct_entry_vectors_threw, HandlerCall::kEntry},
+    {ct_probe_entry_called, ct_probe_entry_threw, HandlerCall::kEntry},
+    {ct_probe_exit_called, ct_probe_exit_threw, HandlerCall::kExit},
+    {ct_probe_vectors_entry_called, ct_probe_vectors_entry_threw, HandlerCall::kEntry},
+    {ct_probe_vectors_exit_called, ct_probe_vectors_exit_threw, HandlerCall::kExit},
+    {ct_call_handler_called, ct_call_handler_threw, HandlerCall::kOfList},
+    {ct_call_exit_handler_called, ct_call_exit_handler_threw, HandlerCall::kUnwoundExit},
 };
 
 const HandlerCall* find_handler_call(std::uint64_t address) {
@@ -92,7 +93,8 @@ int catch_exception(const Unwinder& unwinder, int actions, void* exception, void
                     const HandlerCall& call) {
   const bool can_catch = unwinder.set_register != nullptr && unwinder.set_address != nullptr;
   if ((actions & kForcedUnwind) != 0 || !can_catch) {
-    if ((actions & kCleanupPhase) != 0) leave_guard();
+    // A list's handlers are called under the guard of the trampoline that called the list.
+    if ((actions & kCleanupPhase) != 0 && call.kind != HandlerCall::kOfList) leave_guard();
     return kContinueUnwind;
   }
   if ((actions & kSearchPhase) != 0) return kHandlerFound;
@@ -143,13 +145,15 @@ extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exce
   const Unwinder unwinder = find_unwinder(reinterpret_cast<std::uint64_t>(__builtin_return_address(0)));
   if (unwinder.get_register == nullptr) return kContinueUnwind;
   const std::uint64_t address = unwinder.get_address(context);
-  if (const HandlerCall* call = find_handler_call(address)) {
+  const HandlerCall* call = find_handler_call(address);
+  if (call != nullptr) {
     const int reason = catch_exception(unwinder, actions, exception, context, *call);
     if (reason != kContinueUnwind) return reason;
   }
   if ((actions & kCleanupPhase) == 0 || !has_frame(address)) return kContinueUnwind;
   auto* frame = reinterpret_cast<CallFrame*>(unwinder.get_register(context, kRbx));
   const isa::SignalsBlocked blocked;
+  if (call != nullptr && call->kind == HandlerCall::kExit) begin_exit(*frame);
   report_unwound(*frame);
   ThreadState& thread = ct_thread;
   thread.top = frame->parent;
