@@ -35,8 +35,7 @@ void bench_direct(void);
 }
 
 // The same code as that of toggle_module.S without a sled; with a call more; with a call into the library
-// (whose `ret` alone is nowhere exported: an accessor reads one word of its argument); and a direct call's
-// trampoline.
+// more, of its smallest function; and a direct call's trampoline.
 __asm__(
     ".text\n"
     ".p2align 8\n .type bench_plain, @function\n"
@@ -44,7 +43,7 @@ __asm__(
     ".p2align 8\n .type bench_pair, @function\n"
     "bench_pair: call bench_direct\n leaq 1(%rdi), %rax\n ret\n .size bench_pair, . - bench_pair\n"
     ".p2align 8\n .type bench_far, @function\n"
-    "bench_far: pushq %rdi\n movq %rsp, %rdi\n call *ct_regs_ip@GOTPCREL(%rip)\n popq %rdi\n leaq 1(%rdi), "
+    "bench_far: pushq %rdi\n call *ct_enabled@GOTPCREL(%rip)\n popq %rdi\n leaq 1(%rdi), "
     "%rax\n ret\n"
     ".size bench_far, . - bench_far\n"
     ".p2align 8\n .globl bench_direct\n .type bench_direct, @function\n"
