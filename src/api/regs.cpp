@@ -15,7 +15,7 @@ std::uint64_t ct_regs::*const kArguments[kRegisterArguments] = {&ct_regs::rdi, &
 
 /// Behind the return address.
 std::uint64_t* stack_slot(const ct_regs* regs, unsigned n) {
-  return reinterpret_cast<std::uint64_t*>(regs->sp) + 1 + n;
+  return reinterpret_cast<std::uint64_t*>(regs->sp()) + 1 + n;
 }
 
 bool is_exit(const ct_regs* regs) { return (regs->flags & CT_REGS_EXIT) != 0; }
@@ -45,9 +45,9 @@ void* ct_regs_vector(ct_regs* regs, unsigned n, std::size_t* bytes) {
   return reinterpret_cast<char*>(regs) - CT_VECTORS_BYTES + n * CT_VECTOR_SLOT;
 }
 
-std::uint64_t ct_regs_ip(const ct_regs* regs) { return regs->ip; }
+std::uint64_t ct_regs_ip(const ct_regs* regs) { return regs->ip(); }
 std::uint64_t ct_regs_parent_ip(const ct_regs* regs) { return regs->parent; }
-std::uint64_t ct_regs_sp(const ct_regs* regs) { return regs->sp; }
+std::uint64_t ct_regs_sp(const ct_regs* regs) { return regs->sp(); }
 
 std::uint64_t ct_regs_return_word(const ct_regs* regs, unsigned n) {
   if (!is_exit(regs) || ct_regs_unwound(regs) != 0 || n > 1) return 0;

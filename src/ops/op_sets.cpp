@@ -72,6 +72,7 @@ void choose_dispatch(OpSet& set) {
     set.entry = only.entry;
     set.hits = only.index * sizeof(trampoline::Counters);
     set.generation = set.members()[0].generation;
+    set.data_bytes = only.data_bytes;
   }
 }
 

@@ -41,6 +41,7 @@ struct OpSet {
   Client* client = nullptr;       // the only one, or the list's
   std::uint64_t hits = 0;         // byte offset of the only client's hit counter in the guard's counters
   std::uint64_t generation = 0;   // of the only client
+  std::uint64_t data_bytes = 0;   // of the only client: 0 means that nobody looks at the call frame's data
   // The rest is for lists and for whoever makes sets.
   std::uint32_t count = 0;
   std::uint32_t capacity = 0;
@@ -60,6 +61,7 @@ static_assert(offsetof(OpSet, entry) == CT_SET_ENTRY);
 static_assert(offsetof(OpSet, client) == CT_SET_CLIENT);
 static_assert(offsetof(OpSet, hits) == CT_SET_HITS);
 static_assert(offsetof(OpSet, generation) == CT_SET_GENERATION);
+static_assert(offsetof(OpSet, data_bytes) == CT_SET_DATA);
 
 /// The counters of one client in one thread.
 struct Counters {
@@ -91,16 +93,17 @@ static_assert(offsetof(Guard, counters) == CT_GUARD_COUNTERS);
 
 /// The program's registers, on the stack while handlers run.
 struct ct_regs {
-  std::uint64_t ip;
+  std::uint64_t exit_ip;                  // at the exit
   const calltap::trampoline::OpSet* set;  // at the entry
+  // With CT_REGS_NESTED: the guard, and its state from before.
   calltap::trampoline::Guard* guard;
-  std::uint64_t saved_epoch;  // the guard's, from before
+  std::uint64_t saved_epoch;
   std::uint64_t saved_sp;
   std::uint32_t flags;
   std::uint32_t width;  // of the saved vector registers: 0, 16, 32 or 64 bytes
   std::uint64_t target;
   std::uint64_t parent;
-  std::uint64_t sp;
+  std::uint64_t unwound_sp;  // with CT_REGS_UNWOUND, when this is not below the return slot
   std::uint64_t r10;
   std::uint64_t r9;
   std::uint64_t r8;
@@ -110,9 +113,16 @@ struct ct_regs {
   std::uint64_t rcx;
   std::uint64_t rdx;
   std::uint64_t rax;
+
+  [[nodiscard]] std::uint64_t ip() const { return (flags & CT_REGS_EXIT) != 0 ? exit_ip : record->entry; }
+  /// Of the return address.
+  [[nodiscard]] std::uint64_t sp() const {
+    if ((flags & CT_REGS_UNWOUND) != 0) return unwound_sp;
+    return reinterpret_cast<std::uint64_t>(this) + CT_REGS_OFFSET;
+  }
 };
 static_assert(sizeof(ct_regs) == CT_REGS_BYTES);
-static_assert(offsetof(ct_regs, ip) == CT_REGS_IP);
+static_assert(offsetof(ct_regs, exit_ip) == CT_REGS_EXIT_IP);
 static_assert(offsetof(ct_regs, set) == CT_REGS_SET);
 static_assert(offsetof(ct_regs, guard) == CT_REGS_GUARD);
 static_assert(offsetof(ct_regs, saved_epoch) == CT_REGS_SAVED_EPOCH);
@@ -121,7 +131,7 @@ static_assert(offsetof(ct_regs, flags) == CT_REGS_FLAGS);
 static_assert(offsetof(ct_regs, width) == CT_REGS_WIDTH);
 static_assert(offsetof(ct_regs, target) == CT_REGS_TARGET);
 static_assert(offsetof(ct_regs, parent) == CT_REGS_PARENT);
-static_assert(offsetof(ct_regs, sp) == CT_REGS_SP);
+static_assert(offsetof(ct_regs, unwound_sp) == CT_REGS_UNWOUND_SP);
 static_assert(offsetof(ct_regs, r10) == CT_REGS_R10);
 static_assert(offsetof(ct_regs, r9) == CT_REGS_R9);
 static_assert(offsetof(ct_regs, r8) == CT_REGS_R8);

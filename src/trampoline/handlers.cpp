@@ -66,6 +66,7 @@ Guard* take_guard(ThreadState& thread) {
 }
 
 void enter(Guard& guard, ct_regs& regs) {
+  regs.flags |= CT_REGS_NESTED;
   regs.guard = &guard;
   regs.saved_sp = guard.sp;
   regs.saved_epoch = guard.epoch;
@@ -93,11 +94,21 @@ std::uint64_t caller_of(const CallFrame* frame) {
 /// One more claimed frame of which only the part for an exit handler is used.
 CallFrame* claim_block(ThreadState& thread) {
   CallFrame* block = thread.free;
-  if (__atomic_add_fetch(&block->owner, 1, __ATOMIC_RELAXED) == 0) {
-    thread.free = block->next;
-    return block;
-  }
-  return ct_frame_slow(block);
+  bool claimed = false;
+  __asm__("incl %0" : "+m"(block->owner), "=@ccz"(claimed));
+  if (!claimed) return ct_frame_slow(block);
+  thread.free = block->next;
+  return block;
+}
+
+/// The same steps as FREE_FRAME's, for which signals need not be blocked; `block` is in no chain any more.
+void release_block(ThreadState& thread, CallFrame& block) {
+  block.blocks = nullptr;
+  block.client = nullptr;
+  __atomic_store_n(&block.owner, CallFrame::kFree, __ATOMIC_RELEASE);
+  if (block.home != thread.home) return;
+  block.next = thread.free;
+  __atomic_store_n(&thread.free, &block, __ATOMIC_RELEASE);
 }
 
 }  // namespace
@@ -148,12 +159,12 @@ void run_unwound_exits(CallFrame& frame) {
   if (guard != nullptr) {
     ct_regs regs = {};
     regs.flags = CT_REGS_EXIT | CT_REGS_UNWOUND;
-    regs.ip = frame.ip;
+    regs.exit_ip = frame.ip;
     regs.parent = caller_of(&frame);
-    regs.sp = frame.sp - 8;
+    regs.unwound_sp = frame.sp - 8;
     enter(*guard, regs);
     if (client->generation == frame.generation) {
-      ct_call_exit_handler(regs.ip, regs.parent, client, &regs, frame.data);
+      ct_call_exit_handler(regs.exit_ip, regs.parent, client, &regs, frame.data);
     }
     guard->sp = regs.saved_sp;
     guard->epoch = regs.saved_epoch;
@@ -199,6 +210,7 @@ void run_list_exits(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/,
 /// the chain.
 int run_list_entries(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/, ct_regs* regs, void* data) {
   const OpSet& set = *regs->set;
+  const Guard& guard = *ct_thread.guard;
   auto* frame =
       data == nullptr ? nullptr : reinterpret_cast<CallFrame*>(static_cast<char*>(data) - CT_FRAME_DATA);
   for (std::uint32_t i = 0; i < set.count; ++i) {
@@ -207,20 +219,19 @@ int run_list_entries(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/
     if (client->wants_exit) {
       block = claim_block(ct_thread);
       if (block == nullptr) {
-        count_missed(*regs->guard, *client);
+        count_missed(*ct_thread.guard, *client);
         continue;
       }
       for (std::uint64_t& word : block->data) word = 0;
     }
-    __asm__("incq %0" : "+m"(regs->guard->counters[client->index].hits));
+    __asm__("incq %0" : "+m"(guard.counters[client->index].hits));
     const bool cancelled =
         client->entry != nullptr &&
         ct_call_handler(ip, parent_ip, client, regs, block == nullptr ? nullptr : block->data,
                         reinterpret_cast<const void*>(client->entry)) != 0;
     if (block == nullptr) continue;
     if (cancelled) {
-      const isa::SignalsBlocked blocked;
-      let_go(ct_thread, *block);
+      release_block(ct_thread, *block);
       continue;
     }
     block->client = client;
@@ -262,8 +273,9 @@ int ct_entry_slow(ct_regs* regs) {
     count_missed(*guard, *regs->record->set);
     return 0;
   }
+  regs->flags = 0;
+  regs->width = 0;
   enter(*guard, *regs);
-  // BEGIN goes on with the guard in rcx only to store what is stored already.
   return 1;
 }
 
@@ -272,6 +284,8 @@ void ct_exit_enter_slow(ct_regs* regs) {
   ThreadState& thread = ct_thread;
   Guard* guard = thread.guard->epoch == Guard::kNoThread ? take_guard(thread) : thread.guard;
   static constinit Guard nobody = {};
+  regs->flags = CT_REGS_EXIT;
+  regs->width = 0;
   enter(guard == nullptr ? nobody : *guard, *regs);
 }
 
@@ -284,7 +298,7 @@ std::uint64_t ct_tail_call(const CallFrame* caller, ct_regs* regs) {
   const std::uint32_t depth = (caller->flags & CallFrame::kProbe) != 0 ? caller->slot + 1 : 1;
   const bool needs_frame = regs->set->handler == ct_probe || regs->set->handler == ct_probe_vectors;
   if (depth > kLongestChain && needs_frame) {
-    count_missed(*regs->guard, *regs->set);
+    count_missed(*ct_thread.guard, *regs->set);
     return 0;
   }
   regs->target = depth;
@@ -294,12 +308,16 @@ std::uint64_t ct_tail_call(const CallFrame* caller, ct_regs* regs) {
 /// Step 3 when the free list's first frame cannot be had.
 CallFrame* ct_no_frame(CallFrame* failed, ct_regs* regs) {
   CallFrame* frame = ct_frame_slow(failed);
-  if (frame == nullptr) count_missed(*regs->guard, *regs->set);
+  if (frame == nullptr) count_missed(*ct_thread.guard, *regs->set);
   return frame;
 }
 
 void ct_free_blocks(CallFrame* frame) {
-  const isa::SignalsBlocked blocked;
-  free_blocks(ct_thread, *frame);
+  ThreadState& thread = ct_thread;
+  while (CallFrame* block = frame->blocks) {
+    // A signal handler in between sees the block either in the chain or claimed.
+    __atomic_store_n(&frame->blocks, block->blocks, __ATOMIC_RELEASE);
+    release_block(thread, *block);
+  }
 }
 }

@@ -61,6 +61,7 @@
 #define CT_SET_CLIENT 16
 #define CT_SET_HITS 24
 #define CT_SET_GENERATION 32
+#define CT_SET_DATA 40
 
 // Client: what exits look at
 #define CT_CLIENT_GENERATION 0
@@ -69,7 +70,7 @@
 // CallRegs: on the stack while handlers run. Its end lies CT_REGS_BELOW bytes below the return slot, so that
 // the scratch registers that a trampoline saves first are in their places already. Vector registers lie
 // before it.
-#define CT_REGS_IP 0
+#define CT_REGS_EXIT_IP 0
 #define CT_REGS_SET 8
 #define CT_REGS_GUARD 16
 #define CT_REGS_SAVED_EPOCH 24
@@ -78,7 +79,7 @@
 #define CT_REGS_WIDTH 44
 #define CT_REGS_TARGET 48
 #define CT_REGS_PARENT 56
-#define CT_REGS_SP 64
+#define CT_REGS_UNWOUND_SP 64
 #define CT_REGS_R10 72
 #define CT_REGS_R9 80
 #define CT_REGS_R8 88
@@ -103,6 +104,7 @@
 #define CT_REGS_SET_IP 4           // entry: go on at CT_REGS_TARGET
 #define CT_REGS_UNWOUND 8          // exit: the call did not return
 #define CT_REGS_EXIT 16            // an exit handler's
+#define CT_REGS_NESTED 32          // the guard's former state is in the registers' structure
 
 // Direct calls: code of 16 bytes each, and a table of two words each
 #define CT_DIRECT_SLOTS 8192

@@ -59,54 +59,70 @@
         movq    \base+CT_REGS_RAX(%rsp), %rax
 .endm
 
-// rcx = the thread's guard, entered. Jumps to `slow` when a handler of this thread is running, or the thread has no
-// guard yet. Clobbers rax. The epoch first: a signal handler in between then leaves the rest as it finds it.
-.macro ENTER_GUARD base, slow
-        movq    ct_thread@gottpoff(%rip), %rcx
-        movq    %fs:CT_THREAD_GUARD(%rcx), %rcx
-        cmpq    $0, CT_GUARD_EPOCH(%rcx)
+// What most of the time goes into is stores, of which a processor does one or two a cycle: so nothing is stored that can
+// be had otherwise, and what only slow paths need they store themselves.
+
+// rdi = the thread's guard.
+.macro GET_GUARD
+        movq    ct_thread@gottpoff(%rip), %rdi
+        movq    %fs:CT_THREAD_GUARD(%rdi), %rdi
+.endm
+
+// Enters the guard and sets the registers' flags; their width is 0 then. Jumps to `slow` when a handler of this thread is
+// running, or the thread has no guard yet; the flags then get CT_REGS_NESTED. rdi = the guard, clobbers rax. The epoch
+// first: a signal handler in between then leaves the rest as it finds it.
+.macro ENTER_GUARD base, flags, slow
+        GET_GUARD
+        cmpq    $0, CT_GUARD_EPOCH(%rdi)
         jne     \slow
         movq    ct_epoch(%rip), %rax
-        movq    %rax, CT_GUARD_EPOCH(%rcx)
+        movq    %rax, CT_GUARD_EPOCH(%rdi)
         leaq    \base(%rsp), %rax
-        movq    %rax, CT_GUARD_SP(%rcx)
-        movq    %rcx, \base+CT_REGS_GUARD(%rsp)
-        movq    $0, \base+CT_REGS_SAVED_EPOCH(%rsp)
+        movq    %rax, CT_GUARD_SP(%rdi)
+        movq    $\flags, \base+CT_REGS_FLAGS(%rsp)
 .endm
 
-// Clobbers rax, rcx.
+// Clobbers rax, rdi.
 .macro LEAVE_GUARD base
-        movq    \base+CT_REGS_GUARD(%rsp), %rcx
-        movq    \base+CT_REGS_SAVED_SP(%rsp), %rax
-        movq    %rax, CT_GUARD_SP(%rcx)
-        movq    \base+CT_REGS_SAVED_EPOCH(%rsp), %rax
-        movq    %rax, CT_GUARD_EPOCH(%rcx)
+        testl   $CT_REGS_NESTED, \base+CT_REGS_FLAGS(%rsp)
+        jnz     7f
+        GET_GUARD
+        movq    $0, CT_GUARD_EPOCH(%rdi)
+        jmp     8f
+7:      LEAVE_NESTED \base
+8:
 .endm
 
-// Steps 1 and 2, and in rsi where the call returns to.
+// What ct_entry_slow and ct_exit_enter_slow have kept.
+.macro LEAVE_NESTED base
+        movq    \base+CT_REGS_GUARD(%rsp), %rdi
+        movq    \base+CT_REGS_SAVED_SP(%rsp), %rax
+        movq    %rax, CT_GUARD_SP(%rdi)
+        movq    \base+CT_REGS_SAVED_EPOCH(%rsp), %rax
+        movq    %rax, CT_GUARD_EPOCH(%rdi)
+.endm
+
+// Steps 1 and 2. From here to the entry handler: r11 = the record, r9 = the set, rdi = the guard, rsi = where the call
+// returns to, r10d = how many calls have jumped to one another to get here.
 .macro BEGIN name, vectors
         SAVE_SCRATCH
         leaq    -TO_SLOT(\vectors)(%rsp), %rsp
         .cfi_def_cfa_offset TO_SLOT(\vectors) + 8
         SAVE_ARGUMENTS BASE(\vectors)
-        ENTER_GUARD BASE(\vectors), .Lnested_\name
+        ENTER_GUARD BASE(\vectors), 0, .Lnested_\name
 .Lentered_\name:
-        movq    CT_RECORD_SET(%r11), %rax
+        movq    CT_RECORD_SET(%r11), %r9
         leaq    \name(%rip), %rdx
-        cmpq    %rdx, CT_SET_HANDLER(%rax)
+        cmpq    %rdx, CT_SET_HANDLER(%r9)
         jne     .Lpass_on_\name
-        movq    %rax, BASE(\vectors)+CT_REGS_SET(%rsp)
+        movq    %r9, BASE(\vectors)+CT_REGS_SET(%rsp)
   .if \vectors
         movq    %rsp, %r8
         call    ct_save_vectors
         movl    %eax, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
-  .else
-        movl    $0, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
   .endif
-        leaq    TO_SLOT(\vectors)(%rsp), %rsi
-        movq    %rsi, BASE(\vectors)+CT_REGS_SP(%rsp)
-        movq    (%rsi), %rsi
-        movq    $0, BASE(\vectors)+CT_REGS_TARGET(%rsp)
+        movq    TO_SLOT(\vectors)(%rsp), %rsi
+        xorl    %r10d, %r10d
         leaq    __stop_calltap_trampolines(%rip), %rdx
         cmpq    %rdx, %rsi
         jae     .Lparent_found_\name
@@ -117,12 +133,20 @@
         movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
 .endm
 
+// After a slow path: what a function that was called has changed.
+.macro RELOAD base
+        movq    \base+CT_REGS_R11(%rsp), %r11
+        movq    \base+CT_REGS_SET(%rsp), %r9
+        GET_GUARD
+.endm
+
 // The paths that BEGIN jumps to.
 .macro BEGIN_SLOW name, vectors
 .Lnested_\name:
         leaq    BASE(\vectors)(%rsp), %rdi
         call    ct_entry_slow
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
+        GET_GUARD
         testl   %eax, %eax
         jnz     .Lentered_\name
 .Lunhooked_\name:
@@ -139,7 +163,9 @@
         leaq    BASE(\vectors)(%rsp), %rsi
         call    ct_tail_call
         movq    %rax, %rsi
-        testq   %rax, %rax
+        RELOAD  BASE(\vectors)
+        movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %r10d
+        testq   %rsi, %rsi
         jnz     .Lparent_found_\name
         LEAVE_GUARD BASE(\vectors)
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
@@ -147,7 +173,7 @@
 
         // The set has been exchanged since the handler was read.
 .Lpass_on_\name:
-        movq    CT_SET_HANDLER(%rax), %rdx
+        movq    CT_SET_HANDLER(%r9), %rdx
         movq    %rdx, TO_SLOT(\vectors)-8(%rsp)
         LEAVE_GUARD BASE(\vectors)
         RESTORE_ARGUMENTS BASE(\vectors)
@@ -160,19 +186,13 @@
 
 // Step 4: the arguments that all entry handlers have, and the call. `data` is in r8.
 .macro CALL_ENTRY base
-        movq    \base+CT_REGS_SET(%rsp), %rax
-        movq    \base+CT_REGS_GUARD(%rsp), %rcx
-        movq    CT_SET_HITS(%rax), %rdx
-        addq    CT_GUARD_COUNTERS(%rcx), %rdx
+        movq    CT_SET_HITS(%r9), %rdx
+        addq    CT_GUARD_COUNTERS(%rdi), %rdx
         incq    (%rdx)
-        movq    \base+CT_REGS_R11(%rsp), %r11
         movq    CT_RECORD_ENTRY(%r11), %rdi
-        movq    %rdi, \base+CT_REGS_IP(%rsp)
-        movq    \base+CT_REGS_PARENT(%rsp), %rsi
-        movl    $0, \base+CT_REGS_FLAGS(%rsp)
-        movq    CT_SET_CLIENT(%rax), %rdx
+        movq    CT_SET_CLIENT(%r9), %rdx
         leaq    \base(%rsp), %rcx
-        call    *CT_SET_ENTRY(%rax)
+        call    *CT_SET_ENTRY(%r9)
 .endm
 
 // A handler threw, and the unwinder has put the exception into rax: see ct_personality. Not 0 from an entry handler
@@ -217,9 +237,11 @@
         movzwl  BASE(\vectors)+CT_REGS_WIDTH(%rsp), %eax
         call    ct_restore_vectors
   .endif
-        LEAVE_GUARD BASE(\vectors)
         cmpl    $0, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jne     .Lchanged_\name
+        GET_GUARD
+        movq    $0, CT_GUARD_EPOCH(%rdi)
+.Lunchanged_\name:
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
 .Lgo_on_\name:
         RESTORE_ARGUMENTS BASE(\vectors)
@@ -233,6 +255,9 @@
         CATCH   \name\()_called
 
 .Lchanged_\name:
+        LEAVE_GUARD BASE(\vectors)
+        testl   $CT_REGS_OVERRIDE | CT_REGS_SET_IP, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        jz      .Lunchanged_\name
         testl   $CT_REGS_OVERRIDE, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jnz     .Loverride_\name
         GO_TO_IP \vectors, .Lgo_on_\name
@@ -300,14 +325,16 @@
         movq    %rdx, %rbx
         CFI_OWNED \vectors
 \name\()_owned:
+        movl    $CT_FLAG_PROBE, CT_FRAME_FLAGS(%rbx)
+        movl    %r10d, CT_FRAME_SLOT(%rbx)
         // The slot says "alive" before the frame says where the slot is.
         leaq    \return_point(%rip), %rax
         movq    %rax, TO_SLOT(\vectors)(%rsp)
-        leaq    TO_SLOT(\vectors)+8(%rsp), %rsi
-        movq    %rsi, CT_FRAME_SP(%rbx)
+        leaq    TO_SLOT(\vectors)+8(%rsp), %rdx
+        movq    %rdx, CT_FRAME_SP(%rbx)
         movq    %fs:CT_THREAD_TOP(%rcx), %rax
         movq    %rax, CT_FRAME_PARENT(%rbx)
-        cmpq    %rsi, CT_FRAME_SP(%rax)
+        cmpq    %rdx, CT_FRAME_SP(%rax)
         jbe     .Lcheck_stack_\name
 .Lstack_checked_\name:
         movq    %rbx, %fs:CT_THREAD_TOP(%rcx)
@@ -315,18 +342,17 @@
         incq    %rax
         movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
         movq    %rax, CT_FRAME_AGE(%rbx)
-        movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
         movq    CT_RECORD_ENTRY(%r11), %rax
         movq    %rax, CT_FRAME_EVENT(%rbx)
-        movl    $CT_FLAG_PROBE, CT_FRAME_FLAGS(%rbx)
-        movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %eax
-        movl    %eax, CT_FRAME_SLOT(%rbx)
         leaq    CT_FRAME_DATA(%rbx), %r8
+        cmpq    $0, CT_SET_DATA(%r9)
+        je      .Lno_data_\name
         movq    $0, 0(%r8)
         movq    $0, 8(%r8)
         movq    $0, 16(%r8)
         movq    $0, 24(%r8)
         movq    $0, 32(%r8)
+.Lno_data_\name:
         CALL_ENTRY BASE(\vectors)
 \name\()_entry_called:
         testl   %eax, %eax
@@ -343,9 +369,11 @@
         movzwl  BASE(\vectors)+CT_REGS_WIDTH(%rsp), %eax
         call    ct_restore_vectors
   .endif
-        LEAVE_GUARD BASE(\vectors)
         cmpl    $0, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jne     .Lchanged_\name
+        GET_GUARD
+        movq    $0, CT_GUARD_EPOCH(%rdi)
+.Lunchanged_\name:
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
 .Lgo_on_\name:
         RESTORE_ARGUMENTS BASE(\vectors)
@@ -367,21 +395,17 @@
         cmpq    $0, CT_FRAME_CLIENT(%rbx)
         je      .Lno_exit_\name
         // Step 7
-        ENTER_GUARD BASE(\vectors), .Lexit_nested_\name
+        ENTER_GUARD BASE(\vectors), CT_REGS_EXIT, .Lexit_nested_\name
 .Lexit_entered_\name:
   .if \vectors
         movq    %rsp, %r8
         call    ct_save_results
         movl    %eax, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
-  .else
-        movl    $0, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
   .endif
         movq    CT_FRAME_CLIENT(%rbx), %rdx
         movq    CT_FRAME_GENERATION(%rbx), %rax
         cmpq    %rax, CT_CLIENT_GENERATION(%rdx)
         jne     .Lexit_called_\name
-        leaq    TO_SLOT(\vectors)(%rsp), %rsi
-        movq    %rsi, BASE(\vectors)+CT_REGS_SP(%rsp)
         movq    CT_FRAME_RET(%rbx), %rsi
         leaq    __stop_calltap_trampolines(%rip), %rax
         cmpq    %rax, %rsi
@@ -392,8 +416,7 @@
 .Lexit_parent_found_\name:
         movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
         movq    CT_FRAME_EVENT(%rbx), %rdi
-        movq    %rdi, BASE(\vectors)+CT_REGS_IP(%rsp)
-        movl    $CT_REGS_EXIT, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        movq    %rdi, BASE(\vectors)+CT_REGS_EXIT_IP(%rsp)
         leaq    BASE(\vectors)(%rsp), %rcx
         leaq    CT_FRAME_DATA(%rbx), %r8
         call    *CT_CLIENT_EXIT(%rdx)
@@ -404,7 +427,11 @@
         movl    BASE(\vectors)+CT_REGS_WIDTH(%rsp), %eax
         call    ct_restore_results
   .endif
-        LEAVE_GUARD BASE(\vectors)
+        testl   $CT_REGS_NESTED, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        jnz     .Lexit_leave_nested_\name
+        GET_GUARD
+        movq    $0, CT_GUARD_EPOCH(%rdi)
+.Lexit_left_\name:
         cmpq    $0, CT_FRAME_BLOCKS(%rbx)
         jne     .Lblocks_\name
 .Lblocks_freed_\name:
@@ -447,6 +474,8 @@
 .Lcheck_stack_\name:
         movq    %rbx, %rdi
         call    ct_stack_slow
+        RELOAD  BASE(\vectors)
+        movq    BASE(\vectors)+CT_REGS_PARENT(%rsp), %rsi
         movq    ct_thread@gottpoff(%rip), %rcx
         jmp     .Lstack_checked_\name
 
@@ -459,12 +488,19 @@
         jmp     .Lexit_parent_found_\name
 
 .Lchanged_\name:
+        LEAVE_GUARD BASE(\vectors)
+        testl   $CT_REGS_OVERRIDE | CT_REGS_SET_IP, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        jz      .Lunchanged_\name
         testl   $CT_REGS_OVERRIDE, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jnz     .Loverride_\name
         GO_TO_IP \vectors, .Lgo_on_\name
 .Loverride_\name:
         LOAD_OVERRIDE BASE(\vectors)
         jmp     .Lreturned_\name
+
+.Lexit_leave_nested_\name:
+        LEAVE_NESTED BASE(\vectors)
+        jmp     .Lexit_left_\name
 
         // Frames above us on the list have not been returned from.
 .Lcut_off_\name:
@@ -486,9 +522,13 @@
 
         // No frame at hand: get one, or run the body unhooked.
 .Lno_frame_\name:
+        movl    %r10d, BASE(\vectors)+CT_REGS_TARGET(%rsp)
         movq    %rdx, %rdi
         leaq    BASE(\vectors)(%rsp), %rsi
         call    ct_no_frame
+        RELOAD  BASE(\vectors)
+        movq    BASE(\vectors)+CT_REGS_PARENT(%rsp), %rsi
+        movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %r10d
         movq    ct_thread@gottpoff(%rip), %rcx
         movq    %rax, %rdx
         testq   %rdx, %rdx
