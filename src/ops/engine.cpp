@@ -46,7 +46,13 @@ class OpenModules {
   OpenModules& operator=(const OpenModules&) = delete;
 };
 
-bool is_active(const ct_ops& client) { return client.state == ClientState::kRegistered && switched_on; }
+/// The global switch is the program's. The recorder belongs to whoever records it: it would lose calls
+/// uncounted.
+bool is_switchable(const ct_ops& client) { return !client.is_recorder; }
+
+bool is_active(const ct_ops& client) {
+  return client.state == ClientState::kRegistered && (switched_on || !is_switchable(client));
+}
 
 /// Selects in one module and tells the recorder's observer of it.
 Result<Transaction::Selected> add_module_sites(Transaction& transaction, const ct_ops& client, Module& module,
@@ -291,7 +297,9 @@ bool is_switched_on() { return switched_on; }
 Result<void> set_switch(bool on, Failure& failure) {
   const OpenModules open;
   if (on == switched_on) return {};
-  const auto registered = [](const ct_ops& c) { return c.state == ClientState::kRegistered; };
+  const auto registered = [](const ct_ops& c) {
+    return c.state == ClientState::kRegistered && is_switchable(c);
+  };
   if (!on) {
     for (const ct_ops& client : all_clients()) {
       if (client.is_registered() && client.is_permanent()) return ErrorCode::kPermanentClient;
