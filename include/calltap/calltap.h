@@ -220,7 +220,8 @@ void* ct_regs_vector(ct_regs* regs, unsigned n, size_t* bytes);
 
 uint64_t ct_regs_ip(const ct_regs* regs); /* the function */
 uint64_t ct_regs_parent_ip(const ct_regs* regs);
-uint64_t ct_regs_sp(const ct_regs* regs); /* stack pointer at the entry: where the return address is */
+/* Stack pointer at the entry. Under a probe the return address there is the trampoline's: see parent_ip. */
+uint64_t ct_regs_sp(const ct_regs* regs);
 
 /* In exit handlers: the return value. The second word of a 16-byte one is n 1. */
 uint64_t ct_regs_return_value(const ct_regs* regs);

@@ -15,6 +15,8 @@ api_test(registers VARIANTS gcc clang
   DEPENDS ${kinds_depends} ${CMAKE_SOURCE_DIR}/tests/targets/registers_check.h)
 api_recorded_test(registers registers_callee)
 
+api_test(registers_accessors SOURCES registers_accessors.c LATE)
+
 # One variant: what is stepped through is assembly.
 api_test(unwinding_steps VARIANTS gcc
   SOURCES unwinding_steps.c unwinding_steps_call.S ${kinds_sources} DEPENDS ${kinds_depends})
