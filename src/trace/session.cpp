@@ -103,6 +103,21 @@ std::vector<StreamFile> find_streams(const fs::path& directory, const ProcessDes
   return streams;
 }
 
+/// Streams are sequences of whole packets, so that one that was cut between two of them looks like a shorter
+/// one. A recording that is still being made only grows.
+void check_length(const ProcessTrace& process, std::vector<std::string>& problems) {
+  std::uint64_t bytes = 0;
+  for (const StreamFile& stream : process.streams) {
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(stream.path, error);
+    if (!error) bytes += size;
+  }
+  if (bytes >= process.description.bytes) return;
+  problems.push_back(fmt::format("{} has lost {} of the {} bytes of events that were recorded",
+                                 process.directory.string(), process.description.bytes - bytes,
+                                 process.description.bytes));
+}
+
 ProcessTrace open_process(const fs::path& directory, std::vector<std::string>& problems) {
   ProcessTrace process;
   process.directory = directory;
@@ -110,6 +125,7 @@ ProcessTrace open_process(const fs::path& directory, std::vector<std::string>& p
   process.names = distinct_names(process.description);
   process.function_count = static_cast<std::uint32_t>(process.names.size() - 1);
   process.streams = find_streams(directory, process.description);
+  check_length(process, problems);
   check_metadata(process, problems);
   return process;
 }

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import time
 
 from session import expect, expect_refused
@@ -33,6 +34,19 @@ def test_truncated_stream(session):
     stream = next(record(session).glob("thread-*"))
     os.truncate(stream, stream.stat().st_size - 4)
     expect_partly_shown(session, "damaged", "truncated", stream.name)
+
+
+def test_stream_cut_between_packets(session):
+    expect(session.record([], "calls_many", "20000").returncode == 0, "the recording failed")
+    stream = next(session.processes()[0].glob("thread-*"))
+    with stream.open("rb") as file:
+        (packet_bits,) = struct.unpack_from("<Q", file.read(80), 48)
+    expect(packet_bits // 8 < stream.stat().st_size, "the stream has one packet only")
+    os.truncate(stream, packet_bits // 8)
+    expect_partly_shown(session, "has lost", "bytes")
+    os.truncate(stream, 0)
+    for command in READERS:
+        expect_refused(read(session, command), "has lost", "bytes")
 
 
 def test_stream_of_something_else(session):
