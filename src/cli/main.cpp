@@ -23,8 +23,14 @@ constexpr const char* kHint = "Run calltap --help, or calltap COMMAND --help, fo
 /// An option that stands alone, without a command.
 bool is_general(std::string_view word) { return word == "--help" || word == "-h" || word == "--version"; }
 
-/// CLI11's "--limit: 1 required NUMBER missing".
+/// CLI11's "--limit: 1 required NUMBER missing" and "The following arguments were not expected: -- --bogus".
 std::string plain_words(std::string message) {
+  constexpr std::string_view kExtra = " not expected: ";
+  if (const std::size_t at = message.find(kExtra); at != std::string::npos) {
+    std::string_view words = std::string_view(message).substr(at + kExtra.size());
+    if (words.starts_with("-- ")) words.remove_prefix(3);
+    return std::string(words) + ": not expected here";
+  }
   constexpr std::string_view kMissing = ": 1 required ";
   if (const std::size_t at = message.find(kMissing); at != std::string::npos) {
     message.replace(at, kMissing.size(), ": the value is missing: ");

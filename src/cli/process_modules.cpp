@@ -49,6 +49,7 @@ std::optional<Mapping> parse_mapping(const std::string& line) {
 /// One mapping of every file that has an executable one, in address order.
 std::vector<Mapping> executable_files(int pid) {
   std::ifstream maps(fmt::format("/proc/{}/maps", pid));
+  if (!maps && errno == ENOENT) throw SourceError(fmt::format("process {}: no such process", pid));
   if (!maps) throw SourceError(fmt::format("process {}: {}", pid, std::strerror(errno)));
   std::map<std::pair<std::string, std::uint64_t>, std::size_t> seen;
   std::vector<Mapping> files;

@@ -123,7 +123,7 @@ def test_refusals(session):
     expect_refused(run_list(session, "no_such_program"), "no_such_program", "No such file")
     expect_refused(run_list(session, words), "words", "not an ELF file")
     expect_refused(run_list(session, session.folder), str(session.folder))
-    expect_refused(run_list(session, 999999999), "999999999")
+    expect_refused(run_list(session, 999999999), "999999999", "no such process")
     without = session.targets / "../without_flags/without_sites"
     expect_refused(run_list(session, without), "-fpatchable-function-entry=18,16", "CalltapInstrument.cmake",
                    "--gc-sections")
