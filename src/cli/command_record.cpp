@@ -87,7 +87,7 @@ void raise_descriptor_limit() {
 
 void report_end(const RecordSession& session, const RecordOptions& options) {
   if (!session.recorded_anything()) {
-    fail("nothing was recorded: the runtime did not start in the program");
+    if (!session.refused_any()) fail("nothing was recorded: the runtime did not start in the program");
     return;
   }
   const trace::RecordingTotals& totals = session.totals();
@@ -113,7 +113,9 @@ int record(const RecordOptions& options) {
   }
   RecordSession session(options, directory);
   const pid_t child = start_target(path, options, runtime, session.name());
+  // The program was started with these as they were. A write that fails is reported and counted.
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
   raise_descriptor_limit();
   const int status = session.run(child);
   description.closed = true;
@@ -124,7 +126,7 @@ int record(const RecordOptions& options) {
   if (session.left_target_running()) return kSignalled + SIGINT;
   if (WIFSIGNALED(status)) return kSignalled + WTERMSIG(status);
   // The program's own status, but success is not claimed for a recording that could not be written.
-  const bool lost = session.totals().write_error.load() != 0;
+  const bool lost = session.totals().write_error.load() != 0 || session.refused_any();
   return lost && WEXITSTATUS(status) == 0 ? 1 : WEXITSTATUS(status);
 }
 

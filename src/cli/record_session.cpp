@@ -276,8 +276,15 @@ trace::ProcessRecording* RecordSession::start_process(std::int64_t pid) {
     totals_.write_error.compare_exchange_strong(none, error.value());
     directory = directory_ / fmt::format("{}-{}", description.name, pid);
   }
-  process.recording = std::make_unique<trace::ProcessRecording>(directory, std::move(description),
-                                                                options_.buffers, clock_, totals_);
+  try {
+    process.recording = std::make_unique<trace::ProcessRecording>(directory, std::move(description),
+                                                                  options_.buffers, clock_, totals_);
+  } catch (const std::exception& problem) {
+    // The other processes have theirs already.
+    fail(fmt::format("process {} is not recorded: {}", pid, problem.what()).c_str());
+    refused_any_ = true;
+    return nullptr;
+  }
   ++started_;
   processes_.push_back(std::move(process));
   return processes_.back().recording.get();

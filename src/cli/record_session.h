@@ -50,6 +50,9 @@ class RecordSession {
   int run(pid_t child);
 
   [[nodiscard]] bool recorded_anything() const { return started_ != 0; }
+  /// There were processes without a recording, for lack of memory for instance; each was named on standard
+  /// error.
+  [[nodiscard]] bool refused_any() const { return refused_any_; }
   [[nodiscard]] const trace::RecordingTotals& totals() const { return totals_; }
   /// Recording was stopped before the program had ended.
   [[nodiscard]] bool left_target_running() const { return !child_ended_; }
@@ -104,6 +107,7 @@ class RecordSession {
   bool child_ended_ = false;
   int child_status_ = 0;
   std::uint64_t started_ = 0;
+  bool refused_any_ = false;
   bool progress_shown_ = false;
   bool warned_limit_ = false;
   bool warned_write_ = false;

@@ -59,10 +59,16 @@ SharedMemory::SharedMemory(const BufferSettings& settings, const std::array<std:
   bytes_ = buffer::total_bytes(packet_count_);
   fd_ = ::memfd_create("calltap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd_ < 0) throw_errno("cannot make the shared buffers");
-  if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) throw_errno("cannot make the shared buffers");
+  if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) {
+    ::close(fd_);  // which leaves errno alone when it succeeds
+    throw_errno("cannot make the shared buffers");
+  }
   ::fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   void* memory = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_, 0);
-  if (memory == MAP_FAILED) throw_errno("cannot map the shared buffers");
+  if (memory == MAP_FAILED) {
+    ::close(fd_);
+    throw_errno("cannot map the shared buffers");
+  }
   memory_ = static_cast<std::uint8_t*>(memory);
   pool_ = buffer::Pool(memory_);
   buffer::Control& c = pool_.control();

@@ -1,6 +1,7 @@
 """What `calltap record` says to bad input: each with its own message, and nothing lost."""
 import os
 import pathlib
+import resource
 import subprocess
 
 from session import expect, expect_exact, expect_refused, expect_usage_error
@@ -106,7 +107,7 @@ def test_bad_mode(session):
 
 
 def test_unknown_option(session):
-    expect_usage_error(session.record(["--explode"], "calls_many", "10"), "--explode")
+    expect_usage_error(session.record(["--explode"], "calls_many", "10"), ": --explode: not expected here")
 
 
 def test_pattern_that_is_missing(session):
@@ -193,6 +194,18 @@ def test_output_is_a_foreign_directory(session):
     process = session.record([], "calls_many", "10")
     kept = [path for path in session.folder.rglob("precious") if path.read_text() == "kept"]
     expect(kept, f"the files of a foreign directory are gone: {process.stderr}")
+
+
+def test_file_size_limit(session):
+    """calltap outlives SIGXFSZ and waits for the program, which runs unrecorded."""
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[1] != resource.RLIM_INFINITY:
+        return "files are limited already"
+    limited = ["bash", "-c", 'ulimit -f 2000; exec "$@"', "bash"]
+    process = session.run(limited + session.command([], "calls_many", "10", "exit", "5"))
+    expect(process.returncode == 5, f"the program did not run on: {process.returncode} {process.stderr}")
+    expect_refused(process, "is not recorded", "File too large")
+    expect(session.counted()["work"] == 10, "the program did not run whole")
+    return None
 
 
 def full_disk(session):
