@@ -81,9 +81,7 @@ bool add_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter
 
 void after_fork_in_child() {
   ops::unlock_after_fork();
-  if (ct_thread.guard->epoch != trampoline::Guard::kNoThread) {
-    ct_thread.guard->tid = static_cast<std::uint32_t>(isa::current_tid());
-  }
+  trampoline::fix_guards_after_fork();
 }
 
 void record() {

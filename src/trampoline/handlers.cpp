@@ -127,6 +127,13 @@ bool in_handler() {
   return epoch != 0 && epoch != Guard::kNoThread;
 }
 
+void fix_guards_after_fork() {
+  // Each step under the lock leaves the list whole, so it does not matter where its holder was.
+  guard_lock.store(0, std::memory_order_relaxed);
+  Guard& guard = *ct_thread.guard;
+  if (guard.epoch != Guard::kNoThread) guard.tid = static_cast<std::uint32_t>(isa::current_tid());
+}
+
 void release_guard(ThreadState& thread) {
   Guard* guard = thread.guard;
   if (guard->epoch == Guard::kNoThread) return;

@@ -28,6 +28,9 @@ void run_unwound_exits(CallFrame& frame);
 /// exit goes on with those of its clients that have not run.
 void begin_exit(CallFrame& frame);
 
+/// In a forked child: nobody else holds the lock of guards, and the calling thread has another id.
+void fix_guards_after_fork();
+
 /// The thread ends: its guard may be given to another.
 void release_guard(ThreadState& thread);
 
