@@ -84,6 +84,10 @@ void leave_guard() {
   Guard* guard = ct_thread.guard;
   if (guard->epoch == 0 || guard->epoch == Guard::kNoThread) return;
   const auto& regs = *reinterpret_cast<const ct_regs*>(guard->sp);
+  if ((regs.flags & CT_REGS_NESTED) == 0) {
+    guard->epoch = 0;
+    return;
+  }
   guard->sp = regs.saved_sp;
   guard->epoch = regs.saved_epoch;
 }
