@@ -221,10 +221,12 @@ static void in_new_thread(void* (*run)(void*), void* argument) {
   pthread_join(thread, NULL);
 }
 
+static int is_recorded(void) { return getenv("CALLTAP_SESSION") != NULL; }
+
 /// The recorder alone goes on with the call frame of the function that jumps, and so with one return fewer
 /// than calls (docs/register-contract.md).
 static int has_paired_tail_calls(const struct DispatchKind* kind) {
-  return getenv("CALLTAP_SESSION") == NULL || strpbrk(kind->clients, "eEpPxXiIoO") != NULL;
+  return !is_recorded() || strpbrk(kind->clients, "eEpPxXiIoO") != NULL;
 }
 
 static unsigned calls_of(int function, const struct DispatchKind* kind) {
@@ -241,10 +243,10 @@ static void check_kind(const struct DispatchKind* kind) {
     attach_kind(kind, (uint64_t)kFunctions[i].entry, &clients, ops[i]);
   }
   steps_tail_call = has_paired_tail_calls(kind);
-  steps_target();  // under the recorder, what a process does at its first call would take half a minute
+  steps_target();  // a process's first call under the recorder is a hundred thousand instructions
   step_through_target(NULL);
   // A thread's first hooked call makes what the thread needs: once for each trampoline is enough.
-  const unsigned runs = strlen(kind->clients) == 1 ? 3 : 2;
+  const unsigned runs = strlen(kind->clients) == 1 && !is_recorded() ? 3 : 2;
   if (runs == 3) in_new_thread(step_through_target, NULL);
   for (int i = 0; i < kFunctionCount; ++i) {
     detach_kind(kind, ops[i], runs * calls_of(i, kind));
