@@ -133,6 +133,8 @@ struct ProcessDescription {
 /// Functions that events may carry must be written before a reader needs them, not before the events are.
 [[nodiscard]] std::error_code write_description(const std::filesystem::path& process,
                                                 const ProcessDescription& description);
+/// Bytes of what write_description() has written.
+std::uint64_t description_bytes(const std::filesystem::path& process);
 
 /// Errors: TraceError (trace/trace_error.h): not a directory, foreign, other version, missing, corrupt.
 SessionDescription read_session(const std::filesystem::path& session);

@@ -136,6 +136,16 @@ std::error_code write_description(const std::filesystem::path& process,
   return replace_file(process / kProcessFile, text_of(process_json(description)));
 }
 
+std::uint64_t description_bytes(const std::filesystem::path& process) {
+  std::uint64_t bytes = 0;
+  for (const std::filesystem::path& file : {process / "metadata", process / kProcessFile}) {
+    std::error_code error;
+    const std::uintmax_t size = std::filesystem::file_size(file, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
 std::error_code create_process_directory(const std::filesystem::path& session, std::string_view comm,
                                          std::int64_t pid, std::filesystem::path& created) {
   std::string base;

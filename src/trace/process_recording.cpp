@@ -261,6 +261,8 @@ void ProcessRecording::close_streams() {
 
 void ProcessRecording::write_description_now() {
   const bool last = finishing_.load();
+  // A program that starts thousands of processes must not fill the disk with the names of their functions.
+  const bool with_functions = !totals_.limit_reached.load() || description_.packets != 0;
   description_.clock = clock_.describe(last ? kLeastCalibrationNs : 1'000'000);
   description_.modules.clear();
   description_.functions.clear();
@@ -269,6 +271,7 @@ void ProcessRecording::write_description_now() {
     for (const LoadedModule& loaded : modules_) {
       const auto index = static_cast<std::uint32_t>(description_.modules.size());
       description_.modules.push_back(loaded.place);
+      if (!with_functions) continue;
       for (FunctionDescription function : loaded.functions->functions) {
         function.id += loaded.place.first_function;
         function.module = index;
@@ -285,6 +288,7 @@ void ProcessRecording::write_description_now() {
     int none = 0;
     totals_.write_error.compare_exchange_strong(none, error.value());
   }
+  if (last) totals_.bytes.fetch_add(description_bytes(directory_));
 }
 
 }  // namespace calltap::trace

@@ -108,6 +108,18 @@ def test_max_size(session):
     expect_accounted(session, discarded)
 
 
+def test_max_size_of_many_processes(session):
+    """The names of each process's functions count too, and are not written for those that come too late."""
+    process = session.record(["--max-size", "256K"], "many_processes", "400")
+    expect(process.returncode == 0, f"the program did not run on: {process.returncode} {process.stderr}")
+    discarded = session.discarded()
+    expect(discarded.get("size_limit", 0) > 0, f"{session.bytes()} bytes were written, discarded {discarded}")
+    expect_accounted(session, discarded)
+    processes = recording.ask(session.calltap, "info", session.directory)["processes"]
+    functions = [process["functions"] for process in processes]
+    expect(functions.count(0) > 200, f"functions of the processes: {functions}")
+
+
 def expect_accounted(session, discarded):
     counted = sum(session.counted().values())
     total = session.events() + sum(discarded.values())
