@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace calltap::api {
 namespace {
@@ -75,8 +76,22 @@ int report(const char* function, const base::Result<void>& result, const ops::Fa
     append(failure.function);
     append("': ");
   }
+  base::Error error = result.error();
+  const std::uint64_t column = error.code == ErrorCode::kFilterSyntax ? std::exchange(error.address, 0) : 0;
   char description[kMaxText];
-  append({description, base::describe(result.error(), description)});
+  append({description, base::describe(error, description)});
+  if (column != 0) {
+    append(" in column ");
+    char digits[20];
+    std::size_t at = sizeof digits;
+    for (std::uint64_t rest = column; rest != 0; rest /= 10)
+      digits[--at] = static_cast<char>('0' + rest % 10);
+    append({digits + at, sizeof digits - at});
+  }
+  if (!failure.reason.empty()) {
+    append(": ");
+    append(failure.reason);
+  }
   errno = errno_of(result.error().code);  // for those that return NULL
   return -errno;
 }

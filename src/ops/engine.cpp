@@ -332,8 +332,9 @@ Result<void> set_switch(bool on, Failure& failure) {
 namespace {
 
 /// The site of the function, and why it cannot be attached to if that is so.
-Result<void> check_site(const Module& module, const site::Site& site) {
+Result<void> check_site(const Module& module, const site::Site& site, Failure& failure) {
   if (site.problem == site::SiteProblem::kNone) return {};
+  failure.reason = site::text(site.problem);
   return Error(ErrorCode::kSiteNotPatchable, 0, base::to_target(site.entry, module.load_bias).value);
 }
 
@@ -345,7 +346,7 @@ Result<void> check_entry(std::uint64_t address, Failure& failure) {
   if (module == nullptr) return Error(ErrorCode::kNotAnEntry, 0, address);
   for (const site::Site& site : module->sites) {
     if (base::to_target(site.entry, module->load_bias).value != address) continue;
-    return check_site(*module, site);
+    return check_site(*module, site, failure);
   }
   const site::Symbol* symbol =
       module->symbols.find(base::to_link(base::TargetAddress(address), module->load_bias));
@@ -365,7 +366,10 @@ Result<void> check_symbol(std::string_view symbol, Failure& failure) {
     for (const site::Site& site : m->sites) {
       char buffer[512];
       if (m->function_name(base::to_target(site.entry, m->load_bias).value, buffer) != symbol) continue;
-      if (auto usable = check_site(*m, site); usable) return {};
+      if (auto usable = check_site(*m, site, failure); usable) {
+        failure.reason = {};
+        return {};
+      }
       found = ErrorCode::kSiteNotPatchable;
     }
   }

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "base/error.h"
 #include "ops/client.h"
@@ -40,11 +41,11 @@ class EngineLock {
 void lock_for_fork();
 void unlock_after_fork();
 
-/// What went wrong, and where: `error` has the code and addresses, the function's name is that of the site at
-/// fault, if one is.
+/// Where something went wrong, and why: the function at fault, if one is, and why its site cannot be patched,
+/// if that is it.
 struct Failure {
-  base::Error error;
   char function[128] = {};
+  std::string_view reason;
   bool was_published = false;  // then handlers may have been entered: wait for them
 };
 // Under the engine's lock, not in a handler. On an error nothing has changed; `failure` then says more.

@@ -102,6 +102,8 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
       char buffer[512];
       if (!matcher.is_exact({module.name(), module.function_name(entry, buffer), {}}, entry)) continue;
       blame(module, entry);
+      const site::SiteProblem problem = module.sites[i].problem;
+      if (problem != site::SiteProblem::kNone) failure_.reason = site::text(problem);
       return Error(ErrorCode::kSiteNotPatchable, 0, entry);
     }
     ++count.attachable;
