@@ -1,0 +1,75 @@
+// Handlers that print and allocate where the allocator is the program's own and hooked by themselves.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+enum { kArenaBytes = 256 << 20 };
+static char arena[kArenaBytes] __attribute__((aligned(16)));
+static size_t used;
+static unsigned long allocations;
+
+HOOKED void* malloc(size_t bytes) {
+  const size_t start = __atomic_fetch_add(&used, (bytes + 31) & ~(size_t)15, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
+  if (start + bytes + 32 > kArenaBytes) return NULL;
+  memcpy(arena + start, &bytes, sizeof bytes);
+  return arena + start + 16;
+}
+HOOKED void free(void* block) { (void)block; }
+HOOKED void* calloc(size_t count, size_t bytes) { return malloc(count * bytes); }
+HOOKED void* realloc(void* block, size_t bytes) {
+  char* larger = malloc(bytes);
+  if (block == NULL || larger == NULL) return larger;
+  size_t old;
+  memcpy(&old, (char*)block - 16, sizeof old);
+  return memcpy(larger, block, old < bytes ? old : bytes);
+}
+
+static unsigned long printed;
+static void print_and_allocate(void) {
+  char text[64];
+  char* copy = NULL;
+  snprintf(text, sizeof text, "%f %lu", 1.5, printed);
+  if (asprintf(&copy, "%s", text) < 0) return;
+  void* volatile block = malloc(100);
+  free(block);
+  free(copy);
+  __atomic_fetch_add(&printed, 1, __ATOMIC_RELAXED);
+}
+static int on_entry(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs, (void)data;
+  print_and_allocate();
+  return 0;
+}
+static void on_exit_of_call(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs, (void)data;
+  print_and_allocate();
+}
+
+static void* allocate_for_a_while(void* argument) {
+  for (int i = 0; i < 500; ++i) {
+    char* volatile text = strdup("text");
+    free(text);
+  }
+  return argument;
+}
+
+TEST(printing_and_allocating_in_handlers_of_the_allocator) {
+  ct_ops* ops = ct_new_probe(on_entry, on_exit_of_call, 0, NULL, 0);
+  CHECK_OK(ct_set_filter(ops, "*alloc", 0));
+  CHECK_OK(ct_set_filter(ops, "free", 0));
+  CHECK_OK(ct_register_ops(ops));
+  pthread_t threads[3];
+  for (int i = 0; i < 3; ++i) CHECK_EQUAL(pthread_create(&threads[i], NULL, allocate_for_a_while, NULL), 0);
+  for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
+  CHECK_OK(ct_unregister_ops(ops));
+  CHECK_EQUAL(printed, 2 * ct_ops_hits(ops));
+  CHECK(ct_ops_hits(ops) >= 3 * 500 * 2);
+  // In each handler: two allocations at least, and two that are given back.
+  CHECK(ct_ops_missed(ops) >= 4 * printed);
+  CHECK_OK(ct_free_ops(ops));
+}
