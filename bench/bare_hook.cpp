@@ -9,7 +9,9 @@
 #include "patch/core_sync.h"
 #include "patch/patcher.h"
 #include "recorder/process.h"
+#include "runtime/near_code.h"
 #include "site/sites.h"
+#include "trampoline/code.h"
 #include "trampoline/frames.h"
 #include "trampoline/own_stack.h"
 
@@ -45,7 +47,7 @@ const char* hook_program() {
   selection.sites = *sites;
   selection.selected = all;
   selection.load_bias = bias;
-  selection.handler = ct_bare_hook;
+  selection.handler = trampoline::code().bare_hook;
   patch::Patcher patcher;
   const auto counts = patcher.prepare(selection, module);
   if (!counts || counts->prepared == 0) return "the program cannot be patched";
@@ -55,6 +57,7 @@ const char* hook_program() {
 
 __attribute__((constructor)) void on_load(int /*argc*/, char** /*argv*/, char** environment) {
   trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environment);
+  runtime::use_code_near_program(environment);
   const char* problem = hook_program();
   if (problem == nullptr) return;
   const char* const parts[] = {"bare hook: ", problem, "\n"};

@@ -23,6 +23,7 @@
 #include "patch/patcher.h"
 #include "recorder/process.h"
 #include "site/sites.h"
+#include "trampoline/code.h"
 #include "trampoline/frames.h"
 
 namespace calltap {
@@ -198,7 +199,7 @@ void load(const char* path, std::size_t count, Target& target) {
   target.selection.sites = target.sites;
   target.selection.selected = target.all;
   target.selection.load_bias = map->l_addr;
-  target.selection.handler = ct_bare_hook;
+  target.selection.handler = trampoline::code().bare_hook;
 }
 
 /// One value a round of everything that is measured.

@@ -74,7 +74,7 @@ typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_re
  * direct calls and redirects. */
 #define CT_IPMODIFY 0x10u
 
-#define CT_DATA_MAX 40 /* bytes of per-call data that a probe can have */
+#define CT_DATA_MAX 32 /* bytes of per-call data that a probe can have */
 
 /* ----------------------------------------------------------------------
  * making and freeing */

@@ -2,7 +2,7 @@
 
 #include "base/array.h"
 #include "base/never_destroyed.h"
-#include "trampoline/handlers.h"
+#include "trampoline/code.h"
 
 namespace calltap::ops {
 namespace {
@@ -90,20 +90,22 @@ void publish_handler(trampoline::SiteRecord& record) {
   }
   std::uint64_t target = body;
   if (special != nullptr && special->slot != SpecialSite::kNoSlot) {
-    ct_direct_slot& slot = ct_direct_table[special->slot];
+    trampoline::DirectSlot& slot = trampoline::code().direct_table[special->slot];
     __atomic_store_n(&slot.body, body, __ATOMIC_RELEASE);
     const bool has_direct = special->direct != nullptr;
-    store(slot.direct,
-          has_direct ? special->direct->target : reinterpret_cast<std::uint64_t>(ct_direct_none));
+    store(slot.direct, has_direct ? special->direct->target
+                                  : reinterpret_cast<std::uint64_t>(trampoline::code().direct_none));
     if (has_direct) {
-      target = reinterpret_cast<std::uint64_t>(ct_direct_slots) + special->slot * CT_DIRECT_SLOT_BYTES;
+      target = reinterpret_cast<std::uint64_t>(trampoline::code().direct_slots) +
+               special->slot * CT_DIRECT_SLOT_BYTES;
     }
   }
   __atomic_store_n(&record.target, target, __ATOMIC_RELEASE);
   if (record.set->count != 0) {
     store(record.handler, reinterpret_cast<std::uint64_t>(record.set->handler));
   } else {
-    store(record.handler, target == record.body() ? reinterpret_cast<std::uint64_t>(ct_pass) : target);
+    store(record.handler,
+          target == record.body() ? reinterpret_cast<std::uint64_t>(trampoline::code().pass) : target);
   }
 }
 

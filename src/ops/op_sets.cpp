@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "ops/memory.h"
-#include "trampoline/handlers.h"
+#include "trampoline/code.h"
 
 namespace calltap::ops {
 namespace {
@@ -55,9 +55,9 @@ void choose_dispatch(OpSet& set) {
     needs_vectors = needs_vectors || (client.flags & CT_GENERAL_REGS_ONLY) == 0;
   }
   if (needs_frame) {
-    set.handler = needs_vectors ? ct_probe_vectors : ct_probe;
+    set.handler = needs_vectors ? trampoline::code().probe_vectors : trampoline::code().probe;
   } else {
-    set.handler = needs_vectors ? ct_entry_vectors : ct_entry;
+    set.handler = needs_vectors ? trampoline::code().entry_vectors : trampoline::code().entry;
   }
   set.client = &trampoline::list_client;
   set.entry = trampoline::list_client.entry;
@@ -66,7 +66,7 @@ void choose_dispatch(OpSet& set) {
   if (set.count != 1) return;
   const auto& only = static_cast<const ct_ops&>(*set.members()[0].client);
   if (only.is_recorder) {
-    set.handler = ct_recorder;
+    set.handler = trampoline::code().recorder;
   } else if (only.entry != nullptr) {
     set.client = set.members()[0].client;
     set.entry = only.entry;
@@ -132,7 +132,7 @@ OpSet* changed(const OpSet& from, const ct_ops& client, bool add) {
 
 const OpSet& empty_set() {
   static constinit OpSet empty = {};
-  empty.handler = ct_pass;
+  empty.handler = trampoline::code().pass;
   return empty;
 }
 

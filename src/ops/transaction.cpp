@@ -6,7 +6,7 @@
 
 #include "ops/direct_calls.h"
 #include "site/demangler.h"
-#include "trampoline/handlers.h"
+#include "trampoline/code.h"
 
 namespace calltap::ops {
 namespace {
@@ -88,7 +88,7 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
     selection.selected = unprepared;
     selection.load_bias = module.load_bias;
     selection.first_function = module.first_function;
-    selection.handler = ct_pass;
+    selection.handler = trampoline::code().pass;
     selection.set = &empty_set();
     patch::Patcher patcher;
     if (auto prepared = patcher.prepare(selection, module.patch); !prepared) return prepared.error();

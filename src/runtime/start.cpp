@@ -8,6 +8,7 @@
 #include "ops/engine.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
+#include "runtime/near_code.h"
 #include "runtime/session.h"
 #include "trampoline/handlers.h"
 #include "trampoline/own_stack.h"
@@ -108,6 +109,7 @@ void start(char** environment) {
   trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environment);
   has_thread_key = pthread_key_create(&thread_key, end_thread) == 0 && thread_key < kInlineKeys;
   pthread_atfork(ops::lock_for_fork, ops::unlock_after_fork, after_fork_in_child);
+  use_code_near_program(environment);
   if (find_session(environment) && recorder::initialise()) record();
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "isa/system.h"
+#include "trampoline/code.h"
 #include "trampoline/handlers.h"
 #include "trampoline/own_stack.h"
 
@@ -113,8 +114,7 @@ bool slot_is_intact(ThreadState& thread, const CallFrame& frame) {
   const std::uint64_t slot = frame.sp - 8;
   if (on_own_stack(thread, slot, slot))
     return is_in_trampoline(*reinterpret_cast<const volatile std::uint64_t*>(slot));
-  for (const char* point :
-       {ct_return_point, ct_bare_return_point, ct_probe_return_point, ct_probe_vectors_return_point}) {
+  for (const char* point : code().return_points) {
     const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(point));
     constexpr long kTimedOut = -110;
     if (isa::futex_wait(reinterpret_cast<const void*>(slot), low, 0, false) == kTimedOut) return true;

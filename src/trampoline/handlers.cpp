@@ -3,22 +3,15 @@
 #include <atomic>
 
 #include "isa/system.h"
+#include "trampoline/code.h"
 #include "trampoline/x86_64/signal_frame.h"
 
 using namespace calltap;
 using namespace calltap::trampoline;
 
 extern "C" {
-extern const char __start_calltap_trampolines[] __attribute__((visibility("hidden")));
-extern const char __stop_calltap_trampolines[] __attribute__((visibility("hidden")));
 /// Number of the newest epoch; 0 is not one.
 std::atomic<std::uint64_t> ct_epoch{1};
-ct_direct_slot ct_direct_table[CT_DIRECT_SLOTS];
-std::uint32_t ct_vector_features = 0;
-int ct_call_handler(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs, void* data,
-                    const void* handler);
-void ct_call_exit_handler(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs,
-                          void* data);
 }
 
 namespace calltap::trampoline {
@@ -113,9 +106,34 @@ void release_block(ThreadState& thread, CallFrame& block) {
 
 }  // namespace
 
+namespace {
+
+const Code* copy_in_use = &ct_code;
+
+}  // namespace
+
+const Code& code() {
+  // Nobody can hook anything without having been here.
+  std::uint64_t& thread = ct_code.imports->thread;
+  if (thread == 0) {
+    const std::uint64_t offset = reinterpret_cast<std::uint64_t>(&ct_thread) - isa::native::thread_pointer();
+    __atomic_store_n(&thread, offset, __ATOMIC_RELAXED);
+  }
+  return *copy_in_use;
+}
+
+bool use_code(const Code& copy) {
+  if (__builtin_memcmp(copy.identity, ct_code.identity, sizeof copy.identity) != 0) return false;
+  *copy.imports = *code().imports;
+  *copy.personality = *copy_in_use->personality;
+  copy_in_use = &copy;
+  return true;
+}
+
 bool is_in_trampoline(std::uint64_t address) {
-  return address >= reinterpret_cast<std::uint64_t>(__start_calltap_trampolines) &&
-         address < reinterpret_cast<std::uint64_t>(__stop_calltap_trampolines);
+  const CodeRange& range = code().calling_around;
+  return address >= reinterpret_cast<std::uint64_t>(range.begin) &&
+         address < reinterpret_cast<std::uint64_t>(range.end);
 }
 
 std::uint64_t next_epoch() { return ct_epoch.fetch_add(1, std::memory_order_seq_cst) + 1; }
@@ -171,7 +189,7 @@ void run_unwound_exits(CallFrame& frame) {
     regs.unwound_sp = frame.sp - 8;
     enter(*guard, regs);
     if (client->generation == frame.generation) {
-      ct_call_exit_handler(regs.exit_ip, regs.parent, client, &regs, frame.data);
+      code().call_exit_handler(regs.exit_ip, regs.parent, client, &regs, frame.data);
     }
     guard->sp = regs.saved_sp;
     guard->epoch = regs.saved_epoch;
@@ -189,7 +207,7 @@ void detect_vectors() {
   std::uint32_t d = 0;
   __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
   if ((c & kOsxsave) == 0) {
-    ct_vector_features = 1;
+    code().imports->vector_features = 1;
     return;
   }
   std::uint32_t enabled = 0;
@@ -197,7 +215,7 @@ void detect_vectors() {
   a = 0xd;
   c = 1;
   __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  ct_vector_features = (enabled & 0xff) | ((a & kXgetbv1) != 0 ? kHasXgetbv1 : 0);
+  code().imports->vector_features = (enabled & 0xff) | ((a & kXgetbv1) != 0 ? kHasXgetbv1 : 0);
 }
 
 namespace {
@@ -209,7 +227,8 @@ void run_list_exits(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/,
     auto* client = const_cast<Client*>(block->client);
     block->client = nullptr;  // it does not run again, also if it ends the thread
     if (client == nullptr || client->generation != block->generation) continue;
-    ct_call_handler(ip, parent_ip, client, regs, block->data, reinterpret_cast<const void*>(client->exit));
+    code().call_handler(ip, parent_ip, client, regs, block->data,
+                        reinterpret_cast<const void*>(client->exit));
   }
 }
 
@@ -234,8 +253,8 @@ int run_list_entries(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/
     __asm__("incq %0" : "+m"(guard.counters[client->index].hits));
     const bool cancelled =
         client->entry != nullptr &&
-        ct_call_handler(ip, parent_ip, client, regs, block == nullptr ? nullptr : block->data,
-                        reinterpret_cast<const void*>(client->entry)) != 0;
+        code().call_handler(ip, parent_ip, client, regs, block == nullptr ? nullptr : block->data,
+                            reinterpret_cast<const void*>(client->entry)) != 0;
     if (block == nullptr) continue;
     if (cancelled) {
       release_block(ct_thread, *block);
@@ -303,7 +322,7 @@ std::uint64_t ct_parent_slow(const CallFrame* frame) { return caller_of(frame); 
 std::uint64_t ct_tail_call(const CallFrame* caller, ct_regs* regs) {
   constexpr std::uint32_t kLongestChain = 1024;
   const std::uint32_t depth = (caller->flags & CallFrame::kProbe) != 0 ? caller->slot + 1 : 1;
-  const bool needs_frame = regs->set->handler == ct_probe || regs->set->handler == ct_probe_vectors;
+  const bool needs_frame = regs->set->handler == code().probe || regs->set->handler == code().probe_vectors;
   if (depth > kLongestChain && needs_frame) {
     count_missed(*ct_thread.guard, *regs->set);
     return 0;

@@ -9,7 +9,6 @@
 #define CT_FRAME_FLAGS 20
 #define CT_FRAME_SP 24
 #define CT_FRAME_PARENT 32
-#define CT_FRAME_NEXT 40
 #define CT_FRAME_AGE 40
 #define CT_FRAME_HOME 48
 #define CT_FRAME_SLOT 52
@@ -19,7 +18,8 @@
 #define CT_FRAME_CLIENT 72
 #define CT_FRAME_GENERATION 80
 #define CT_FRAME_DATA 88
-#define CT_FRAME_DATA_BYTES 40
+#define CT_FRAME_DATA_BYTES 32
+#define CT_FRAME_NEXT 120
 #define CT_FRAME_BYTES 128
 
 // CallFrame::flags. A free frame has the last two set, so that a claimed one has them until its entry event
@@ -110,3 +110,22 @@
 #define CT_DIRECT_SLOTS 8192
 #define CT_DIRECT_SLOT_BYTES 16
 #define CT_DIRECT_TABLE_BYTES 16
+
+// Imports: what the trampolines' code needs of the runtime
+#define CT_IMPORT_THREAD 0
+#define CT_IMPORT_EPOCH 8
+#define CT_IMPORT_FRAME_SLOW 16
+#define CT_IMPORT_STACK_SLOW 24
+#define CT_IMPORT_EXIT_SLOW 32
+#define CT_IMPORT_EVENT_SLOW 40
+#define CT_IMPORT_ENTRY_SLOW 48
+#define CT_IMPORT_EXIT_ENTER_SLOW 56
+#define CT_IMPORT_FREE_BLOCKS 64
+#define CT_IMPORT_PARENT_SLOW 72
+#define CT_IMPORT_TAIL_CALL 80
+#define CT_IMPORT_NO_FRAME 88
+#define CT_IMPORT_HANDLER_THREW 96
+#define CT_IMPORT_VECTOR_FEATURES 104
+#define CT_IMPORT_BYTES 112
+// In assembly, as an operand
+#define IMPORT(name) ct_imports + CT_IMPORT_##name(% rip)

@@ -69,12 +69,9 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
   std::uint64_t sp =
       kNoStack;  // stack pointer once the return address is popped; kNoStack while free or half claimed
   CallFrame* parent = nullptr;  // a hint: the thread's newest frame when this one was made
-  union {
-    CallFrame* next = nullptr;  // while free
-    std::uint64_t age;          // while claimed: the thread's sequence number at entry
-  };
-  std::uint32_t home = 0;  // serial of the thread whose free list it belongs to
-  std::uint32_t slot = 0;  // low half of the address where `event` was, or was about to be, written
+  std::uint64_t age = 0;        // while claimed: the thread's sequence number at entry
+  std::uint32_t home = 0;       // serial of the thread whose free list it belongs to
+  std::uint32_t slot = 0;       // low half of the address where `event` was, or was about to be, written
   union {
     std::uint64_t event = 0;  // 0: the call writes no events
     std::uint64_t ip;         // with kProbe: the function
@@ -84,6 +81,7 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
   const Client* client = nullptr;  // null: no exit handler
   std::uint64_t generation = 0;    // of the client at entry: another one now means that it is gone
   std::uint64_t data[CT_FRAME_DATA_BYTES / 8] = {};
+  CallFrame* next = nullptr;  // while free; kept while claimed, for it is mostly the same again
 };
 static_assert(sizeof(CallFrame) == CT_FRAME_BYTES);
 static_assert(offsetof(CallFrame, return_address) == CT_FRAME_RET);
@@ -92,7 +90,7 @@ static_assert(offsetof(CallFrame, owner) == CT_FRAME_OWNER);
 static_assert(offsetof(CallFrame, flags) == CT_FRAME_FLAGS);
 static_assert(offsetof(CallFrame, sp) == CT_FRAME_SP);
 static_assert(offsetof(CallFrame, parent) == CT_FRAME_PARENT);
-static_assert(offsetof(CallFrame, next) == CT_FRAME_NEXT && offsetof(CallFrame, age) == CT_FRAME_AGE);
+static_assert(offsetof(CallFrame, age) == CT_FRAME_AGE && offsetof(CallFrame, next) == CT_FRAME_NEXT);
 static_assert(offsetof(CallFrame, home) == CT_FRAME_HOME);
 static_assert(offsetof(CallFrame, slot) == CT_FRAME_SLOT);
 static_assert(offsetof(CallFrame, event) == CT_FRAME_EVENT && offsetof(CallFrame, ip) == CT_FRAME_EVENT);
@@ -144,21 +142,4 @@ extern "C" {
 /// The calling thread's state.
 extern thread_local constinit calltap::trampoline::ThreadState ct_thread
     __attribute__((tls_model("initial-exec")));
-/// Where a hooked body returns to.
-extern const char ct_return_point[];
-extern const char ct_bare_return_point[];
-extern const char ct_probe_return_point[];
-extern const char ct_probe_vectors_return_point[];
-/// The trampolines, as SiteRecord::handler.
-extern const char ct_recorder[];
-extern const char ct_bare_hook[];
-/// Between these, the register that points to the call frame does so.
-extern const char ct_recorder_owned[];
-extern const char ct_recorder_let_go[];
-extern const char ct_recorder_aside[];
-extern const char ct_recorder_aside_end[];
-extern const char ct_bare_hook_owned[];
-extern const char ct_bare_hook_let_go[];
-extern const char ct_bare_hook_aside[];
-extern const char ct_bare_hook_aside_end[];
 }

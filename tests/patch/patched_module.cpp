@@ -12,6 +12,7 @@
 
 #include "recorder/process.h"
 #include "site/sites.h"
+#include "trampoline/code.h"
 
 // The runtime's part that this test stands in for.
 extern "C" void ct_thread_started(calltap::trampoline::ThreadState*) {}
@@ -77,7 +78,7 @@ std::string PatchedModule::prepare() {
   selection.selected = selected_;
   selection.load_bias = load_bias_;
   selection.first_function = 1;
-  selection.handler = ct_bare_hook;
+  selection.handler = trampoline::code().bare_hook;
   Patcher patcher;
   auto counts = patcher.prepare(selection, patch_);
   if (!counts) return message(counts.error());

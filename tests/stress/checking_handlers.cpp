@@ -76,10 +76,10 @@ int on_entry(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs
   const Call call = check_call(ip, ops, regs);
   ordered_after(data);  // another thread's, until this one was given it
   auto* words = static_cast<std::uint64_t*>(data);
-  require(words[0] == 0 && words[1] == 0 && words[4] == 0, kForeignData);
+  require(words[0] == 0 && words[1] == 0 && words[3] == 0, kForeignData);
   words[0] = call.x;
   words[1] = reinterpret_cast<std::uint64_t>(ops);
-  words[4] = ip;
+  words[3] = ip;
   const bool is_cancelled = argument(call.x, 0) >> 60 == 0;
   if (is_cancelled) count(call.client->cancelled);
   ordered_before(data);
@@ -94,7 +94,7 @@ void on_exit(std::uint64_t ip, std::uint64_t /*parent_ip*/, ct_ops* ops, ct_regs
   const auto* words = static_cast<const std::uint64_t*>(data);
   require(client->ops == ops, kForeignOps);
   count(client->exits);
-  require(words[1] == reinterpret_cast<std::uint64_t>(ops) && words[4] == ip, kForeignData);
+  require(words[1] == reinterpret_cast<std::uint64_t>(ops) && words[3] == ip, kForeignData);
   const auto kind = static_cast<Kind>(index_of(ip) / kOfAKind);
   require((ct_regs_unwound(regs) != 0) == (kind == kThrowing && throws(words[0])), kWrongEnd);
   if (ct_regs_unwound(regs) == 0) check_result(kind, words[0], regs);

@@ -192,7 +192,7 @@ class Handlers {
     namespace full = checking::with_vectors;
     namespace small = checking::general;
     page_->ops = is_probe ? ct_new_probe(general ? small::on_entry : full::on_entry,
-                                         general ? small::on_exit : full::on_exit, 40, page_, flags)
+                                         general ? small::on_exit : full::on_exit, CT_DATA_MAX, page_, flags)
                           : ct_new_callback(general ? small::on_call : full::on_call, page_, flags);
     ops_ = page_->ops;
     if (ops_ == nullptr) fail("no client: %s", ct_error_text());

@@ -23,12 +23,12 @@
 
 #include "trampoline/x86_64/call_frame.inc"
 
-// A slow path moves rsp below its 128 bytes and keeps the five registers that the fast path has not saved there.
-#define SLOW_BYTES 176
+// A slow path moves rsp below its 128 bytes and keeps there what a fast path may not have saved.
+#define SLOW_BYTES 192
 
 #define EXIT_ID 2
 
-#define CFI_CALLER_RSP_SLOW     .cfi_escape 0x16, 7, 3, 0x77, 0xb0, 0x01  // SLOW_BYTES as SLEB128
+#define CFI_CALLER_RSP_SLOW     .cfi_escape 0x16, 7, 3, 0x77, 0xc0, 0x01  // SLOW_BYTES as SLEB128
 
 .macro SAVE_REST
         movq    %rdi, 0(%rsp)
@@ -36,9 +36,13 @@
         movq    %r9, 16(%rsp)
         movq    %r10, 24(%rsp)
         movq    %r11, 32(%rsp)
+        movq    %rdx, 40(%rsp)
+        movq    %rsi, 48(%rsp)
 .endm
 
 .macro RESTORE_REST
+        movq    48(%rsp), %rsi
+        movq    40(%rsp), %rdx
         movq    32(%rsp), %r11
         movq    24(%rsp), %r10
         movq    16(%rsp), %r9
@@ -46,7 +50,7 @@
         movq    0(%rsp), %rdi
 .endm
 
-// Calls a C++ slow path from the state after the pop: function(frame, rsi). Keeps all registers but rax, rdx, rcx, rsi,
+// Calls a C++ slow path (an IMPORT) from the state after the pop: function(frame, rsi). Keeps all registers but rax and rcx,
 // which the fast path has saved.
 .macro CALL_SLOW function
         leaq    -SLOW_BYTES(%rsp), %rsp
@@ -56,7 +60,7 @@
         SAVE_REST
         movq    %rbx, %rdi
         cld
-        call    \function
+        call    *\function
         RESTORE_REST
         leaq    SLOW_BYTES(%rsp), %rsp
         .cfi_restore_state
@@ -121,12 +125,7 @@
 .endm
 
         .section calltap_trampolines, "ax", @progbits
-        .hidden ct_thread
-        .hidden ct_frame_slow
-        .hidden ct_stack_slow
-        .hidden ct_exit_slow
-        .hidden ct_event_slow
-        .hidden ct_personality
+        .hidden ct_imports, ct_personality_reference
 
 // One trampoline. `record` is 1 for the recorder, 0 for the bare hook that the benchmarks measure. Between
 // name_owned and name_let_go, and name_aside and name_aside_end, rbx is the call frame.
@@ -138,31 +137,43 @@
 \name:
         .cfi_startproc
         .cfi_personality 0x9b, ct_personality_reference
-        SAVE_SCRATCH
-        movq    ct_thread@gottpoff(%rip), %rcx
-        leaq    \return_point(%rip), %rsi
-        cmpq    %rsi, (%rsp)
+        movq    %rax, SAVED_RAX(%rsp)
+        movq    %rcx, SAVED_RCX(%rsp)
+  .if \record
+        movq    %rdx, SAVED_RDX(%rsp)
+        movq    %rsi, SAVED_RSI(%rsp)
+        movq    %r11, SAVED_R11(%rsp)
+  .endif
+        movq    IMPORT(THREAD), %rcx
+        leaq    \return_point(%rip), %rax
+        cmpq    %rax, (%rsp)
         je      .Ltail_call_\name
         // Claim a frame. `free` is a hint; the increment is the claim.
-        movq    %fs:CT_THREAD_FREE(%rcx), %rdx
-        incl    CT_FRAME_OWNER(%rdx)
+        movq    %fs:CT_THREAD_FREE(%rcx), %rax
+        incl    CT_FRAME_OWNER(%rax)
         jnz     .Lno_frame_\name
-        movq    CT_FRAME_NEXT(%rdx), %rax
+        movq    %rbx, CT_FRAME_SAVED(%rax)
+        movq    %rax, %rbx
+        CFI_RBX_IN_FRAME
+        leaq    CT_FRAME_BYTES(%rbx), %rax
+        cmpq    %rax, CT_FRAME_NEXT(%rbx)
+        jne     .Lother_next_\name
+.Lnext_known_\name:
         movq    %rax, %fs:CT_THREAD_FREE(%rcx)
 .Lclaimed_\name:
-        movq    %rbx, CT_FRAME_SAVED(%rdx)
-        movq    %rdx, %rbx
-        CFI_RBX_IN_FRAME
         popq    CT_FRAME_RET(%rbx)
         .cfi_remember_state
         CFI_CALLER_RSP
         CFI_RETURN_IN_FRAME
 \name\()_owned:
         // The slot says "alive" before the frame says where the slot is.
-        movq    %rsi, -8(%rsp)
+        leaq    \return_point(%rip), %rax
+        movq    %rax, -8(%rsp)
         movq    %rsp, CT_FRAME_SP(%rbx)
         movq    %fs:CT_THREAD_TOP(%rcx), %rax
-        movq    %rax, CT_FRAME_PARENT(%rbx)
+        cmpq    %rax, CT_FRAME_PARENT(%rbx)
+        jne     .Lnew_parent_\name
+.Lparent_known_\name:
         cmpq    %rsp, CT_FRAME_SP(%rax)
         jbe     .Lcheck_stack_\name
 .Lstack_checked_\name:
@@ -183,13 +194,13 @@
         PUT_EVENT %rbx, %r11, 0, .Lentry_slow_\name
 .Lentered_\name:
         movq    POPPED(SAVED_R11)(%rsp), %r11
+        movq    POPPED(SAVED_RSI)(%rsp), %rsi
+        movq    POPPED(SAVED_RDX)(%rsp), %rdx
   .else
-        movq    $0, CT_FRAME_EVENT(%rbx)
+        // It leaves the frame's event 0.
         movl    $0, CT_FRAME_FLAGS(%rbx)
   .endif
-        movq    POPPED(SAVED_RSI)(%rsp), %rsi
         movq    POPPED(SAVED_RCX)(%rsp), %rcx
-        movq    POPPED(SAVED_RDX)(%rsp), %rdx
         movq    POPPED(SAVED_RAX)(%rsp), %rax
         call    *CT_RECORD_TARGET(%r11)
         .globl  \return_point
@@ -198,7 +209,7 @@
         // rbx = frame; rax, rdx and the vector and x87 registers hold the result.
         movq    %rax, %r8
         movq    %rdx, %r9
-        movq    ct_thread@gottpoff(%rip), %rdi
+        movq    IMPORT(THREAD), %rdi
         cmpq    %rbx, %fs:CT_THREAD_TOP(%rdi)
         jne     .Lcut_off_\name
 .Ltop_checked_\name:
@@ -236,10 +247,13 @@
         CFI_RETURN_IN_FRAME
         CFI_RBX_IN_FRAME
 \name\()_aside:
+.Lnew_parent_\name:
+        movq    %rax, CT_FRAME_PARENT(%rbx)
+        jmp     .Lparent_known_\name
+
 .Lcheck_stack_\name:
-        CALL_SLOW ct_stack_slow
-        movq    ct_thread@gottpoff(%rip), %rcx
-        movq    POPPED(SAVED_R11)(%rsp), %r11
+        CALL_SLOW IMPORT(STACK_SLOW)
+        movq    IMPORT(THREAD), %rcx
         jmp     .Lstack_checked_\name
 
         // Our return point in the caller's place: the function that was called has jumped here instead of returning,
@@ -266,33 +280,33 @@
         PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
 .Ltail_written_\name:
         movl    $CT_FLAGS_FREE, CT_FRAME_FLAGS(%rbx)
-        movq    ct_thread@gottpoff(%rip), %rcx
+        movq    IMPORT(THREAD), %rcx
         movq    POPPED(SAVED_R11)(%rsp), %r11
   .endif
         jmp     .Lstack_checked_\name
 
         // Frames above us on the list have not been returned from.
 .Ltail_cut_off_\name:
-        CALL_SLOW ct_exit_slow
-        movq    ct_thread@gottpoff(%rip), %rcx
+        CALL_SLOW IMPORT(EXIT_SLOW)
+        movq    IMPORT(THREAD), %rcx
         jmp     .Ltail_top_checked_\name
 .Lcut_off_\name:
-        CALL_SLOW ct_exit_slow
-        movq    ct_thread@gottpoff(%rip), %rdi
+        CALL_SLOW IMPORT(EXIT_SLOW)
+        movq    IMPORT(THREAD), %rdi
         jmp     .Ltop_checked_\name
 
   .if \record
 .Lentry_slow_\name:
         movq    POPPED(SAVED_R11)(%rsp), %r11
         movq    CT_RECORD_EVENT(%r11), %rsi
-        CALL_SLOW ct_event_slow
+        CALL_SLOW IMPORT(EVENT_SLOW)
         jmp     .Lentered_\name
 
 .Ltail_slow_\name:
         movl    CT_FRAME_EVENT+4(%rbx), %esi
         shlq    $32, %rsi
         orq     $EXIT_ID, %rsi
-        CALL_SLOW ct_event_slow
+        CALL_SLOW IMPORT(EVENT_SLOW)
         jmp     .Ltail_written_\name
 
         // After the body only the result must be kept: rax and rdx are in r8 and r9, CALL_SLOW keeps those.
@@ -300,8 +314,8 @@
         movl    CT_FRAME_EVENT+4(%rbx), %esi
         shlq    $32, %rsi
         orq     $EXIT_ID, %rsi
-        CALL_SLOW ct_event_slow
-        movq    ct_thread@gottpoff(%rip), %rdi
+        CALL_SLOW IMPORT(EVENT_SLOW)
+        movq    IMPORT(THREAD), %rdi
         jmp     .Lexited_\name
 
   .endif
@@ -315,20 +329,27 @@
         leaq    -SLOW_BYTES(%rsp), %rsp
         .cfi_def_cfa_offset SLOW_BYTES + 8
         SAVE_REST
-        movq    %rdx, %rdi
+        movq    %rax, %rdi
         cld
-        call    ct_frame_slow
+        call    *IMPORT(FRAME_SLOW)
         RESTORE_REST
         leaq    SLOW_BYTES(%rsp), %rsp
         .cfi_def_cfa_offset 8
-        leaq    \return_point(%rip), %rsi
-        movq    %rax, %rdx
-        movq    ct_thread@gottpoff(%rip), %rcx
-        testq   %rdx, %rdx
-        jnz     .Lclaimed_\name
-        movq    SAVED_RSI(%rsp), %rsi
+        testq   %rax, %rax
+        jz      .Lunhooked_\name
+        movq    IMPORT(THREAD), %rcx
+        movq    %rbx, CT_FRAME_SAVED(%rax)
+        movq    %rax, %rbx
+        CFI_RBX_IN_FRAME
+        jmp     .Lclaimed_\name
+        .cfi_same_value rbx
+        CFI_RBX_IN_FRAME
+.Lother_next_\name:
+        movq    CT_FRAME_NEXT(%rbx), %rax
+        jmp     .Lnext_known_\name
+        .cfi_same_value rbx
+.Lunhooked_\name:
         movq    SAVED_RCX(%rsp), %rcx
-        movq    SAVED_RDX(%rsp), %rdx
         movq    SAVED_RAX(%rsp), %rax
         jmp     *CT_RECORD_TARGET(%r11)
         .cfi_endproc
@@ -337,13 +358,5 @@
 
         CALL_AROUND ct_recorder, 1, ct_return_point
         CALL_AROUND ct_bare_hook, 0, ct_bare_return_point
-
-        // The personality through a pointer, as position-independent unwind tables want it.
-        .section .data.rel.ro, "aw", @progbits
-        .globl  ct_personality_reference
-        .hidden ct_personality_reference
-        .p2align 3
-ct_personality_reference:
-        .quad   ct_personality
 
         .section .note.GNU-stack, "", @progbits

@@ -49,4 +49,13 @@ ct_pass:
         .cfi_endproc
         .size   ct_pass, . - ct_pass
 
+        // Two words a slot.
+        .bss
+        .globl  ct_direct_table
+        .type   ct_direct_table, @object
+        .p2align 6
+ct_direct_table:
+        .zero   CT_DIRECT_SLOTS * CT_DIRECT_TABLE_BYTES
+        .size   ct_direct_table, . - ct_direct_table
+
         .section .note.GNU-stack, "", @progbits

@@ -36,9 +36,7 @@
 #define TO_SLOT(vectors) (CT_REGS_OFFSET + BASE(vectors))
 
         .section calltap_trampolines, "ax", @progbits
-        .hidden ct_thread, ct_epoch, __start_calltap_trampolines, __stop_calltap_trampolines
-        .hidden ct_entry_slow, ct_exit_enter_slow, ct_free_blocks, ct_parent_slow, ct_tail_call, ct_handler_threw, ct_no_frame
-        .hidden ct_frame_slow, ct_stack_slow, ct_exit_slow, ct_personality_reference
+        .hidden ct_imports, ct_personality_reference, __start_calltap_trampolines, __stop_calltap_trampolines
         .hidden ct_save_vectors, ct_restore_vectors, ct_save_results, ct_restore_results
 
 .macro SAVE_ARGUMENTS base
@@ -64,7 +62,7 @@
 
 // rdi = the thread's guard.
 .macro GET_GUARD
-        movq    ct_thread@gottpoff(%rip), %rdi
+        movq    IMPORT(THREAD), %rdi
         movq    %fs:CT_THREAD_GUARD(%rdi), %rdi
 .endm
 
@@ -75,7 +73,8 @@
         GET_GUARD
         cmpq    $0, CT_GUARD_EPOCH(%rdi)
         jne     \slow
-        movq    ct_epoch(%rip), %rax
+        movq    IMPORT(EPOCH), %rax
+        movq    (%rax), %rax
         movq    %rax, CT_GUARD_EPOCH(%rdi)
         leaq    \base(%rsp), %rax
         movq    %rax, CT_GUARD_SP(%rdi)
@@ -144,7 +143,7 @@
 .macro BEGIN_SLOW name, vectors
 .Lnested_\name:
         leaq    BASE(\vectors)(%rsp), %rdi
-        call    ct_entry_slow
+        call    *IMPORT(ENTRY_SLOW)
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
         GET_GUARD
         testl   %eax, %eax
@@ -161,7 +160,7 @@
 .Ltail_call_\name:
         movq    %rbx, %rdi
         leaq    BASE(\vectors)(%rsp), %rsi
-        call    ct_tail_call
+        call    *IMPORT(TAIL_CALL)
         movq    %rax, %rsi
         RELOAD  BASE(\vectors)
         movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %r10d
@@ -199,7 +198,7 @@
 // means that no exit is wanted.
 .macro CATCH resume
         movq    %rax, %rdi
-        call    ct_handler_threw
+        call    *IMPORT(HANDLER_THREW)
         movl    $1, %eax
         jmp     \resume
 .endm
@@ -311,7 +310,7 @@
         .cfi_personality 0x9b, ct_personality_reference
         BEGIN   \name, \vectors
         // Step 3. `free` is a hint; the increment is the claim.
-        movq    ct_thread@gottpoff(%rip), %rcx
+        movq    IMPORT(THREAD), %rcx
         movq    %fs:CT_THREAD_FREE(%rcx), %rdx
         incl    CT_FRAME_OWNER(%rdx)
         jnz     .Lno_frame_\name
@@ -333,7 +332,9 @@
         leaq    TO_SLOT(\vectors)+8(%rsp), %rdx
         movq    %rdx, CT_FRAME_SP(%rbx)
         movq    %fs:CT_THREAD_TOP(%rcx), %rax
-        movq    %rax, CT_FRAME_PARENT(%rbx)
+        cmpq    %rax, CT_FRAME_PARENT(%rbx)
+        jne     .Lnew_parent_\name
+.Lparent_known_\name:
         cmpq    %rdx, CT_FRAME_SP(%rax)
         jbe     .Lcheck_stack_\name
 .Lstack_checked_\name:
@@ -351,7 +352,6 @@
         movq    $0, 8(%r8)
         movq    $0, 16(%r8)
         movq    $0, 24(%r8)
-        movq    $0, 32(%r8)
 .Lno_data_\name:
         CALL_ENTRY BASE(\vectors)
 \name\()_entry_called:
@@ -388,7 +388,7 @@
         leaq    -(TO_SLOT(\vectors)+8)(%rsp), %rsp
         .cfi_restore_state
 .Lreturned_\name:
-        movq    ct_thread@gottpoff(%rip), %rdi
+        movq    IMPORT(THREAD), %rdi
         cmpq    %rbx, %fs:CT_THREAD_TOP(%rdi)
         jne     .Lcut_off_\name
 .Ltop_checked_\name:
@@ -439,7 +439,7 @@
 .Lno_exit_\name:
         // Step 8. Everything out of the frame, then let it go while its slot still says "alive", then use the slot.
         movq    $0, CT_FRAME_EVENT(%rbx)
-        movq    ct_thread@gottpoff(%rip), %rdi
+        movq    IMPORT(THREAD), %rdi
         movq    CT_FRAME_PARENT(%rbx), %rax
         movq    %rax, %fs:CT_THREAD_TOP(%rdi)
         movq    BASE(\vectors)+CT_REGS_RAX(%rsp), %r8
@@ -471,18 +471,22 @@
 \name\()_exit_threw:
         CATCH   \name\()_exit_called
 
+.Lnew_parent_\name:
+        movq    %rax, CT_FRAME_PARENT(%rbx)
+        jmp     .Lparent_known_\name
+
 .Lcheck_stack_\name:
         movq    %rbx, %rdi
-        call    ct_stack_slow
+        call    *IMPORT(STACK_SLOW)
         RELOAD  BASE(\vectors)
         movq    BASE(\vectors)+CT_REGS_PARENT(%rsp), %rsi
-        movq    ct_thread@gottpoff(%rip), %rcx
+        movq    IMPORT(THREAD), %rcx
         jmp     .Lstack_checked_\name
 
         // We were tail-called: the caller is hooked too, and its call frame is what rbx was at our entry.
 .Lexit_parent_\name:
         movq    CT_FRAME_SAVED(%rbx), %rdi
-        call    ct_parent_slow
+        call    *IMPORT(PARENT_SLOW)
         movq    %rax, %rsi
         movq    CT_FRAME_CLIENT(%rbx), %rdx
         jmp     .Lexit_parent_found_\name
@@ -505,17 +509,17 @@
         // Frames above us on the list have not been returned from.
 .Lcut_off_\name:
         movq    %rbx, %rdi
-        call    ct_exit_slow
+        call    *IMPORT(EXIT_SLOW)
         jmp     .Ltop_checked_\name
 
 .Lexit_nested_\name:
         leaq    BASE(\vectors)(%rsp), %rdi
-        call    ct_exit_enter_slow
+        call    *IMPORT(EXIT_ENTER_SLOW)
         jmp     .Lexit_entered_\name
 
 .Lblocks_\name:
         movq    %rbx, %rdi
-        call    ct_free_blocks
+        call    *IMPORT(FREE_BLOCKS)
         jmp     .Lblocks_freed_\name
 \name\()_aside_end:
         .cfi_restore_state
@@ -525,11 +529,11 @@
         movl    %r10d, BASE(\vectors)+CT_REGS_TARGET(%rsp)
         movq    %rdx, %rdi
         leaq    BASE(\vectors)(%rsp), %rsi
-        call    ct_no_frame
+        call    *IMPORT(NO_FRAME)
         RELOAD  BASE(\vectors)
         movq    BASE(\vectors)+CT_REGS_PARENT(%rsp), %rsi
         movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %r10d
-        movq    ct_thread@gottpoff(%rip), %rcx
+        movq    IMPORT(THREAD), %rcx
         movq    %rax, %rdx
         testq   %rdx, %rdx
         jnz     .Lclaimed_\name

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "isa/system.h"
+#include "trampoline/code.h"
 #include "trampoline/frames.h"
 #include "trampoline/handlers.h"
 #include "trampoline/unwinder.h"
@@ -39,41 +40,19 @@ Unwinder find_unwinder(std::uint64_t caller) {
   return {};
 }
 
-bool is_between(std::uint64_t address, const char* begin, const char* end) {
-  return address >= reinterpret_cast<std::uint64_t>(begin) && address <= reinterpret_cast<std::uint64_t>(end);
-}
-
 /// An asynchronous cancellation may strike where the trampoline has no call frame yet, or none any more.
 bool has_frame(std::uint64_t address) {
-  return is_between(address, ct_recorder_owned, ct_recorder_let_go) ||
-         is_between(address, ct_recorder_aside, ct_recorder_aside_end) ||
-         is_between(address, ct_bare_hook_owned, ct_bare_hook_let_go) ||
-         is_between(address, ct_bare_hook_aside, ct_bare_hook_aside_end) ||
-         is_between(address, ct_probe_owned, ct_probe_let_go) ||
-         is_between(address, ct_probe_aside, ct_probe_aside_end) ||
-         is_between(address, ct_probe_vectors_owned, ct_probe_vectors_let_go) ||
-         is_between(address, ct_probe_vectors_aside, ct_probe_vectors_aside_end);
+  for (const CodeRange& range : code().with_frame) {
+    if (address >= reinterpret_cast<std::uint64_t>(range.begin) &&
+        address <= reinterpret_cast<std::uint64_t>(range.end)) {
+      return true;
+    }
+  }
+  return false;
 }
 
-/// Where trampolines call handlers, and where they go on when one has thrown.
-struct HandlerCall {
-  const char* returns_to;
-  const char* threw;
-  enum { kEntry, kExit, kUnwoundExit, kOfList } kind;
-};
-constexpr HandlerCall kHandlerCalls[] = {
-    {ct_entry_called, ct_entry_threw, HandlerCall::kEntry},
-    {ct_entry_vectors_called, ct_entry_vectors_threw, HandlerCall::kEntry},
-    {ct_probe_entry_called, ct_probe_entry_threw, HandlerCall::kEntry},
-    {ct_probe_exit_called, ct_probe_exit_threw, HandlerCall::kExit},
-    {ct_probe_vectors_entry_called, ct_probe_vectors_entry_threw, HandlerCall::kEntry},
-    {ct_probe_vectors_exit_called, ct_probe_vectors_exit_threw, HandlerCall::kExit},
-    {ct_call_handler_called, ct_call_handler_threw, HandlerCall::kOfList},
-    {ct_call_exit_handler_called, ct_call_exit_handler_threw, HandlerCall::kUnwoundExit},
-};
-
 const HandlerCall* find_handler_call(std::uint64_t address) {
-  for (const HandlerCall& call : kHandlerCalls) {
+  for (const HandlerCall& call : code().handler_calls) {
     if (address == reinterpret_cast<std::uint64_t>(call.returns_to)) return &call;
   }
   return nullptr;

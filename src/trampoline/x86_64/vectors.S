@@ -36,7 +36,7 @@
 
 // eax = what is in use, edx is lost.
 .macro GET_IN_USE
-        movl    ct_vector_features(%rip), %eax
+        movl    IMPORT(VECTOR_FEATURES), %eax
         testl   $HAS_XGETBV1, %eax
         jz      7f
         movl    $1, %ecx
@@ -65,7 +65,7 @@
         cmpw    $32, %ax
         ja      5f
         je      4f
-        testl   $YMM_IN_USE, ct_vector_features(%rip)
+        testl   $YMM_IN_USE, IMPORT(VECTOR_FEATURES)
         jz      3f
         vzeroupper
 3:      MOVE_IN movups, xmm, \count
@@ -92,7 +92,7 @@
 .endm
 
         .text
-        .hidden ct_vector_features, ct_handler_threw, ct_personality_reference
+        .hidden ct_imports, ct_personality_reference
         .globl  ct_call_handler_called, ct_call_handler_threw
         .globl  ct_call_exit_handler_called, ct_call_exit_handler_threw
         .hidden ct_call_handler_called, ct_call_handler_threw
@@ -201,7 +201,7 @@ ct_call_exit_handler_called:
         .cfi_restore_state
 ct_call_exit_handler_threw:
         movq    %rax, %rdi
-        call    ct_handler_threw
+        call    *IMPORT(HANDLER_THREW)
         jmp     ct_call_exit_handler_called
 END_FUNCTION ct_call_exit_handler
 
@@ -220,7 +220,7 @@ ct_call_handler_called:
         .cfi_restore_state
 ct_call_handler_threw:
         movq    %rax, %rdi
-        call    ct_handler_threw
+        call    *IMPORT(HANDLER_THREW)
         movl    $1, %eax
         jmp     ct_call_handler_called
 END_FUNCTION ct_call_handler
