@@ -116,4 +116,8 @@ int run_check(const char* name, unsigned number) {
   return failed == 0 && made != 0 ? kPassed : kFailed;
 }
 
-int main(int argc, char** argv) { return argc > 1 ? run_check(argv[1], 0) : run_all_checks(run_check); }
+int main(int argc, char** argv) {
+  const int status = argc > 1 ? run_check(argv[1], 0) : run_all_checks(run_check);
+  fflush(stdout);  // after the call: main() is in backtraces
+  return status;
+}
