@@ -25,6 +25,8 @@ api_recorded_test(unwinding_steps steps_*)
 # clang would have a file that is C and C++ be called .cpp.
 api_test(unwinding SOURCES unwinding.cpp ${kinds_sources} DEPENDS ${kinds_depends} FLAGS -Wno-deprecated)
 
+api_test(ending_threads SOURCES ending_threads.c ${kinds_sources} DEPENDS ${kinds_depends})
+
 # The same with LLVM's unwinder. Not for threads that end: for that glibc loads libgcc_s, which does not mix with it.
 find_file(CALLTAP_LLVM_UNWINDER libunwind.so.1 PATHS /usr/lib /usr/lib64 /usr/lib/x86_64-linux-gnu /usr/lib/llvm-14/lib)
 if(CALLTAP_LLVM_UNWINDER)
