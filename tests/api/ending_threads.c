@@ -12,6 +12,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unwind.h>
 
 #include "check.h"
 #include "dispatch_kinds.h"
@@ -41,8 +42,17 @@ static void note_cleanup(void* unused) {
   ++own_cleanups;
 }
 
+static void* run_ending(void* unused);
+static int callers;
+static _Unwind_Reason_Code look_for_caller(struct _Unwind_Context* context, void* unused) {
+  (void)unused;
+  callers += _Unwind_FindEnclosingFunction((void*)(_Unwind_GetIP(context) - 1)) == (void*)run_ending;
+  return _URC_NO_REASON;
+}
+
 static void next_step(void) {
   if (step++ != ends_in_step) return;
+  _Unwind_Backtrace(look_for_caller, NULL);  // by the program's own unwinder, if it has one
   pthread_cleanup_push(note_cleanup, NULL);
   if (!is_cancelled) pthread_exit(&never);
   sem_post(&at_cancellation_point);
@@ -231,7 +241,7 @@ static void check_step(const struct DispatchKind* kind, const struct Steps* step
   sem_init(&cleaning_up, 0, 0);
   sem_init(&go_on, 0, 0);
   memset(&seen, 0, sizeof seen);
-  step = own_cleanups = stop = 0;
+  step = callers = own_cleanups = stop = 0;
   ct_ops* ops[kMostDispatchClients];
   attach_kind(kind, (uintptr_t)work, &kClients, ops);
   const pthread_t bystander = start(run_bystander);
@@ -258,6 +268,7 @@ static void check_step(const struct DispatchKind* kind, const struct Steps* step
   void* result = NULL;
   pthread_join(ending, &result);
   CHECK(result == (is_cancelled ? PTHREAD_CANCELED : (void*)&never));
+  CHECK_EQUAL(callers, 1);
   CHECK_EQUAL(own_cleanups, 1);
   check_seen(steps);
   CHECK_EQUAL(call_work(7), 8);

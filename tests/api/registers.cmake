@@ -26,6 +26,17 @@ api_recorded_test(unwinding_steps steps_*)
 api_test(unwinding SOURCES unwinding.cpp ${kinds_sources} DEPENDS ${kinds_depends} FLAGS -Wno-deprecated)
 
 api_test(ending_threads SOURCES ending_threads.c ${kinds_sources} DEPENDS ${kinds_depends})
+api_test(ending_threads_landing_pads VARIANTS gcc clang SOURCES ending_threads.c ${kinds_sources} DEPENDS ${kinds_depends}
+  FLAGS -fexceptions)
+
+# The same in programs with a private unwinder (and C++ library), which Calltap finds by their symbols.
+set(private FLAGS -Wno-deprecated -DPRIVATE_UNWINDER LINK -static-libgcc -static-libstdc++)
+api_test(unwinding_private_unwinder SOURCES unwinding.cpp ${kinds_sources} DEPENDS ${kinds_depends} ${private})
+api_test(throwing_handlers_private_unwinder SOURCES throwing_handlers.cpp ${private})
+api_test(ending_threads_private_unwinder VARIANTS gcc clang SOURCES ending_threads.c ${kinds_sources}
+  DEPENDS ${kinds_depends} LINK -static-libgcc)
+api_test(unwinding_steps_private_unwinder VARIANTS gcc
+  SOURCES unwinding_steps.c unwinding_steps_call.S ${kinds_sources} DEPENDS ${kinds_depends} LINK -static-libgcc)
 
 # The same with LLVM's unwinder. Not for threads that end: for that glibc loads libgcc_s, which does not mix with it.
 find_file(CALLTAP_LLVM_UNWINDER libunwind.so.1 PATHS /usr/lib /usr/lib64 /usr/lib/x86_64-linux-gnu /usr/lib/llvm-14/lib)

@@ -1,9 +1,11 @@
 // Calls that do not return, for each way in which a site runs its clients: exceptions from the function, a
 // direct call's trampoline and a replacement, and threads that end in the function or in a handler. And
-// backtraces from all of these.
+// backtraces from all of these. With PRIVATE_UNWINDER in a program that carries one of its own, beside the
+// libgcc_s that libc loads for backtrace() and pthread_exit().
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <pthread.h>
+#include <unwind.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -31,20 +33,41 @@ struct Destroyed {
 void hooked_function(int value);
 void caller_of_hooked(int value);
 
+constexpr int kMostFrames = 128;
+struct Frames {
+  void* addresses[kMostFrames];
+  int count = 0;
+};
+
+_Unwind_Reason_Code add_frame(_Unwind_Context* context, void* frames) {
+  auto& found = *static_cast<Frames*>(frames);
+  if (found.count == kMostFrames) return _URC_END_OF_STACK;
+  found.addresses[found.count++] = reinterpret_cast<void*>(_Unwind_GetIP(context));
+  return _URC_NO_REASON;
+}
+
 /// The frames that must be there: the caller of the hooked function, and what called the test.
-void check_backtrace() {
-  void* frames[128];
-  const int count = backtrace(frames, 128);
+void check_frames(const Frames& frames) {
   bool has_caller = false;
   bool has_bottom = false;
-  for (int i = 0; i < count; ++i) {
-    const auto address = reinterpret_cast<uint64_t>(frames[i]);
+  for (int i = 0; i < frames.count; ++i) {
+    const auto address = reinterpret_cast<uint64_t>(frames.addresses[i]);
     const auto caller = reinterpret_cast<uint64_t>(&caller_of_hooked);
     has_caller = has_caller || (address > caller && address < caller + 256);
     has_bottom = has_bottom || address == bottom_of_stack;
   }
   CHECK(has_caller);
   CHECK(has_bottom);
+}
+
+/// By libc, which has libgcc_s, and by the program's unwinder.
+void check_backtrace() {
+  Frames frames;
+  frames.count = backtrace(frames.addresses, kMostFrames);
+  check_frames(frames);
+  Frames own;
+  _Unwind_Backtrace(add_frame, &own);
+  check_frames(own);
   ++backtraces;
 }
 
@@ -299,16 +322,28 @@ void check_backtrace_in(const DispatchKind* kind, const char* where) {
 }
 
 void check_backtraces(const DispatchKind* kind) {
-  void* frames[128];
-  const int count = backtrace(frames, 128);
+  void* frames[kMostFrames];
+  const int count = backtrace(frames, kMostFrames);
   bottom_of_stack = reinterpret_cast<uint64_t>(frames[count - 2]);
   for (const char* where : {"function", "direct", "entry", "exit"}) check_backtrace_in(kind, where);
 }
 
+#ifdef PRIVATE_UNWINDER
+TEST(the_program_carries_an_unwinder) {
+  Dl_info of_unwinder;
+  Dl_info of_program;
+  CHECK(dladdr(reinterpret_cast<void*>(&_Unwind_RaiseException), &of_unwinder) != 0);
+  CHECK(dladdr(reinterpret_cast<void*>(&caller_of_hooked), &of_program) != 0);
+  CHECK(of_unwinder.dli_fbase == of_program.dli_fbase);
+}
+#endif
+
 TEST(backtraces_find_the_callers_from_everywhere) { for_each_dispatch_kind(check_backtraces); }
 TEST(exceptions_of_the_function_end_its_call_once) { for_each_dispatch_kind(check_function_throws); }
 TEST(exceptions_of_a_direct_trampoline_end_the_call_once) { for_each_dispatch_kind(check_trampoline_throws); }
+#ifndef PRIVATE_UNWINDER  // libgcc_s passes no destructor of such a program: ending_threads.c is without
 TEST(a_thread_may_end_in_the_function) { for_each_dispatch_kind(check_thread_ends_in_function); }
 TEST(a_thread_may_end_in_a_direct_trampoline) { for_each_dispatch_kind(check_thread_ends_in_trampoline); }
 TEST(a_thread_may_end_in_an_exit_handler) { for_each_dispatch_kind(check_thread_ends_in_exit); }
 TEST(a_thread_may_end_in_an_entry_handler) { for_each_dispatch_kind(check_thread_ends_in_entry); }
+#endif
