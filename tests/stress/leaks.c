@@ -151,6 +151,63 @@ static void a_hundred_at_once(long i) {
 }
 TEST(a_hundred_clients_of_a_function) { check_constant(a_hundred_at_once, 15); }
 
+enum { kManyClients = 1000 };
+static ct_ops* many_clients[kManyClients];
+static unsigned long handlers_run;
+static unsigned long exits_run;
+static void count_call(uint64_t ip, uint64_t parent, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent, (void)regs;
+  ++*(unsigned*)ct_ops_user(ops);
+  ++handlers_run;
+}
+static int count_entry(uint64_t ip, uint64_t parent, ct_ops* ops, ct_regs* regs, void* data) {
+  *(uint64_t*)data = (uintptr_t)ops;
+  count_call(ip, parent, ops, regs);
+  return 0;
+}
+static void count_exit(uint64_t ip, uint64_t parent, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)ip, (void)parent, (void)regs;
+  exits_run += *(uint64_t*)data == (uintptr_t)ops;
+}
+
+/// Three calls are seen by all clients; after every second has left, in the order of `step`, three more by
+/// the others.
+static void a_thousand_at_once(long i) {
+  static unsigned calls[kManyClients];
+  const int step = i % 2 == 0 ? 37 : 1;
+  memset(calls, 0, sizeof calls);
+  handlers_run = exits_run = 0;
+  const unsigned flags = i % 3 == 0 ? 0 : CT_GENERAL_REGS_ONLY;
+  for (int k = 0; k < kManyClients; ++k) {
+    many_clients[k] = k % 2 == 0 ? ct_new_callback(count_call, &calls[k], flags)
+                                 : ct_new_probe(count_entry, count_exit, 8, &calls[k], flags);
+    if (ct_set_filter(many_clients[k], "function", 0) != 0) CHECK(!"filter");
+    if (ct_register_ops(many_clients[k]) != 0) CHECK(!"registered");
+  }
+  for (int call = 0; call < 3; ++call) CHECK_EQUAL(function(i), i + 1);
+  CHECK_EQUAL(handlers_run, 3 * kManyClients);
+  CHECK_EQUAL(exits_run, 3 * kManyClients / 2);
+  for (int k = 0; k < kManyClients; k += 2) {
+    CHECK_OK(ct_unregister_ops(many_clients[k * step % kManyClients]));
+  }
+  for (int call = 0; call < 3; ++call) CHECK_EQUAL(function(i), i + 1);
+  CHECK_EQUAL(handlers_run, 3 * kManyClients + 3 * kManyClients / 2);
+  CHECK_EQUAL(exits_run, 2 * 3 * kManyClients / 2);
+  int wrong = 0;
+  for (int k = 0; k < kManyClients; ++k) {
+    const unsigned expected = k % 2 == 0 ? 3 : 6;
+    wrong += calls[k] != expected || ct_ops_hits(many_clients[k]) != expected ||
+             ct_ops_missed(many_clients[k]) != 0 || ct_ops_functions(many_clients[k]) != (size_t)(k % 2);
+  }
+  CHECK_EQUAL(wrong, 0);
+  for (int k = 0; k < kManyClients; ++k) {
+    if (ct_free_ops(many_clients[k * step % kManyClients]) != 0) CHECK(!"freed");
+  }
+  CHECK_EQUAL(function(i), i + 1);
+  CHECK_EQUAL(handlers_run, 3 * kManyClients + 3 * kManyClients / 2);
+}
+TEST(a_thousand_clients_of_a_function) { check_constant(a_thousand_at_once, 9); }
+
 static void a_thousand_functions(long i) {
   ct_ops* ops = client(i % 2 != 0, "of_many_*");
   CHECK_OK(ct_register_ops(ops));
