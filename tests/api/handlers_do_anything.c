@@ -1,5 +1,6 @@
 // What handlers may do: everything that the function could. They call themselves, fork, load modules,
-// allocate with a hooked malloc, ask the interface, sleep, are interrupted, and end their thread.
+// print and allocate, ask the interface, sleep, are interrupted, and end their thread. (own_malloc.c: with a
+// hooked malloc; replacements_do_anything.c: functions that replace others.)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -119,6 +120,29 @@ static void check_loaded(ct_ops* ops) {
   CHECK_OK(ct_free_ops(beside));
 }
 TEST(dlopen_and_dlclose) { in_every_handler(load_and_unload, check_loaded); }
+
+// --- printing and allocating ---
+
+static unsigned printed;
+static void print_and_allocate(void) {
+  char* text = NULL;
+  size_t bytes = 0;
+  FILE* stream = open_memstream(&text, &bytes);
+  for (int i = 0; i < 100; ++i) fprintf(stream, "%.2f ", i * 0.25);
+  fclose(stream);
+  char* more = realloc(text, 100000);
+  printed += more != NULL && strncmp(more, "0.00 0.25 0.50 ", 15) == 0;
+  free(more);
+}
+HOOKED double scaled(int value, double factor) { return value * factor; }
+static void check_printed(ct_ops* ops) {
+  CHECK_OK(ct_set_filter(ops, "scaled", 1));
+  printed = 0;
+  for (int i = 0; i < 10; ++i) CHECK(scaled(i, 1.5) == i * 1.5);
+  CHECK_EQUAL(ct_ops_hits(ops), 10);
+  CHECK_EQUAL(printed, 10);
+}
+TEST(printf_and_malloc) { in_every_handler(print_and_allocate, check_printed); }
 
 // --- the interface ---
 

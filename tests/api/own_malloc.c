@@ -58,18 +58,59 @@ static void* allocate_for_a_while(void* argument) {
   return argument;
 }
 
-TEST(printing_and_allocating_in_handlers_of_the_allocator) {
-  ct_ops* ops = ct_new_probe(on_entry, on_exit_of_call, 0, NULL, 0);
-  CHECK_OK(ct_set_filter(ops, "*alloc", 0));
-  CHECK_OK(ct_set_filter(ops, "free", 0));
-  CHECK_OK(ct_register_ops(ops));
+static void run_threads(void) {
   pthread_t threads[3];
   for (int i = 0; i < 3; ++i) CHECK_EQUAL(pthread_create(&threads[i], NULL, allocate_for_a_while, NULL), 0);
   for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
+}
+
+static void check_handlers(ct_ops* ops, unsigned handlers_a_call) {
+  CHECK_OK(ct_set_filter(ops, "*alloc", 0));
+  CHECK_OK(ct_set_filter(ops, "free", 0));
+  CHECK_OK(ct_register_ops(ops));
+  run_threads();
   CHECK_OK(ct_unregister_ops(ops));
-  CHECK_EQUAL(printed, 2 * ct_ops_hits(ops));
+  CHECK_EQUAL(printed, handlers_a_call * ct_ops_hits(ops));
   CHECK(ct_ops_hits(ops) >= 3 * 500 * 2);
   // In each handler: two allocations at least, and two that are given back.
   CHECK(ct_ops_missed(ops) >= 4 * printed);
+  CHECK_OK(ct_free_ops(ops));
+}
+
+static void on_call(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  on_entry(ip, parent_ip, ops, regs, NULL);
+}
+TEST(printing_and_allocating_in_a_callback_of_the_allocator) {
+  check_handlers(ct_new_callback(on_call, NULL, 0), 1);
+}
+TEST(printing_and_allocating_in_entry_handlers_of_the_allocator) {
+  check_handlers(ct_new_probe(on_entry, NULL, 0, NULL, 0), 1);
+}
+TEST(printing_and_allocating_in_exit_handlers_of_the_allocator) {
+  check_handlers(ct_new_probe(NULL, on_exit_of_call, 0, NULL, 0), 1);
+}
+TEST(printing_and_allocating_in_handlers_of_the_allocator) {
+  check_handlers(ct_new_probe(on_entry, on_exit_of_call, 0, NULL, 0), 2);
+}
+
+static unsigned long replaced;
+static void* replaced_malloc(size_t bytes) {
+  // A function like any other: what it calls is replaced again.
+  static _Thread_local int depth;
+  __atomic_fetch_add(&replaced, 1, __ATOMIC_RELAXED);
+  if (depth++ == 0) print_and_allocate();
+  --depth;
+  void* (*original)(size_t);
+  *(void**)&original = ct_original((void*)malloc);
+  return original(bytes);
+}
+TEST(printing_and_allocating_in_a_replacement_of_malloc) {
+  ct_ops* ops = ct_new_ops(NULL, 0);
+  CHECK_OK(ct_set_filter(ops, "malloc", 0));
+  CHECK_OK(ct_register_redirect(ops, (void*)replaced_malloc));
+  run_threads();
+  CHECK_OK(ct_unregister_redirect(ops));
+  CHECK(printed >= 3 * 500);
+  CHECK(replaced >= 3 * printed);  // each prints, and allocates twice at least
   CHECK_OK(ct_free_ops(ops));
 }
