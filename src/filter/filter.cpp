@@ -76,12 +76,6 @@ std::string_view strip_qualifiers(std::string_view text) {
   return text;
 }
 
-bool module_matches(std::string_view pattern, std::string_view module) {
-  if (glob_match(pattern, module)) return true;
-  const std::size_t so = module.find(".so");
-  return so != std::string_view::npos && glob_match(pattern, slice(module, 0, so));
-}
-
 /// Later patterns override earlier ones.
 bool list_selects(std::span<const Pattern> patterns, const FunctionName& function, bool selected) {
   for (const Pattern& pattern : patterns) {
@@ -135,7 +129,16 @@ base::Result<Pattern> parse_pattern(std::string_view text) {
 }
 
 bool matches(const Pattern& pattern, const FunctionName& function) {
-  if (!pattern.any_module && !module_matches(pattern.module, function.module)) return false;
+  return matches_module(pattern, function.module) && matches_name(pattern, function);
+}
+
+bool matches_module(const Pattern& pattern, std::string_view module) {
+  if (pattern.any_module || glob_match(pattern.module, module)) return true;
+  const std::size_t so = module.find(".so");
+  return so != std::string_view::npos && glob_match(pattern.module, slice(module, 0, so));
+}
+
+bool matches_name(const Pattern& pattern, const FunctionName& function) {
   if (glob_match(pattern.name, function.symbol)) return true;
   if (function.signature.data() == function.symbol.data()) return false;
   if (glob_match(pattern.name, function.signature)) return true;

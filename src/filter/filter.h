@@ -48,6 +48,9 @@ struct Pattern {
 /// something is missing at the end.
 base::Result<Pattern> parse_pattern(std::string_view text);
 bool matches(const Pattern& pattern, const FunctionName& function);
+/// The two halves of that: `module` is a file's base name; the other looks at symbol and signature only.
+bool matches_module(const Pattern& pattern, std::string_view module);
+bool matches_name(const Pattern& pattern, const FunctionName& function);
 
 class Filter {
  public:

@@ -122,10 +122,9 @@ base::Result<void> append_function_symbols(const ElfFile& file, base::Array<base
   return {};
 }
 
-std::string_view function_name(const SymbolTable& symbols, std::string_view module, base::LinkAddress entry,
-                               std::span<char> buffer) {
-  const Symbol* symbol = symbols.find(entry);
-  if (symbol != nullptr && symbol->address == entry) return symbol->name;
+namespace {
+
+std::string_view offset_name(std::string_view module, LinkAddress entry, std::span<char> buffer) {
   std::size_t used = 0;
   const auto put = [&](char c) {
     if (used < buffer.size()) buffer[used++] = c;
@@ -136,6 +135,21 @@ std::string_view function_name(const SymbolTable& symbols, std::string_view modu
   while (shift > 0 && (entry.value >> shift) == 0) shift -= 4;
   for (; shift >= 0; shift -= 4) put("0123456789abcdef"[(entry.value >> shift) & 15]);
   return {buffer.data(), used};
+}
+
+}  // namespace
+
+std::string_view function_name(const SymbolTable& symbols, std::string_view module, base::LinkAddress entry,
+                               std::span<char> buffer) {
+  const Symbol* symbol = symbols.find(entry);
+  if (symbol != nullptr && symbol->address == entry) return symbol->name;
+  return offset_name(module, entry, buffer);
+}
+
+std::string_view NamesInOrder::name_of(LinkAddress entry) {
+  while (!rest_.empty() && rest_.front().address < entry) rest_ = rest_.subspan(1);
+  if (!rest_.empty() && rest_.front().address == entry) return rest_.front().name;
+  return offset_name(module_, entry, buffer_);
 }
 
 }  // namespace calltap::site

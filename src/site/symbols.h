@@ -46,4 +46,19 @@ base::Result<void> append_function_symbols(const ElfFile& file, base::Array<base
 std::string_view function_name(const SymbolTable& symbols, std::string_view module, base::LinkAddress entry,
                                std::span<char> buffer);
 
+/// The same for one function after the other, in ascending order of address: walks along the symbols instead
+/// of searching each. Both arguments must outlive it.
+class NamesInOrder {
+ public:
+  NamesInOrder(const SymbolTable& symbols, std::string_view module)
+      : rest_(symbols.symbols()), module_(module) {}
+  /// The entry is not below the one before. The name lives until the next call.
+  std::string_view name_of(base::LinkAddress entry);
+
+ private:
+  std::span<const Symbol> rest_;
+  std::string_view module_;
+  char buffer_[512];
+};
+
 }  // namespace calltap::site

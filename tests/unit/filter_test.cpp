@@ -90,6 +90,16 @@ TEST(Pattern, ModuleIsSeparatedByOneColon) {
   EXPECT_TRUE(match("program:f", {"program", "f", "f"}));
 }
 
+TEST(Pattern, ModuleAndNameCanBeAskedOneByOne) {
+  const auto pattern = parse_pattern("lib*:ns::f");
+  ASSERT_TRUE(pattern.ok());
+  EXPECT_TRUE(matches_module(*pattern, "libdemo.so"));
+  EXPECT_FALSE(matches_module(*pattern, "program"));
+  EXPECT_TRUE(matches_name(*pattern, {"program", "_ZN2ns1fEi", "ns::f(int)"}));
+  EXPECT_FALSE(matches_name(*pattern, {"libdemo.so", "_Z1fi", "f(int)"}));
+  EXPECT_TRUE(matches_module(*parse_pattern("f"), "program"));
+}
+
 TEST(Pattern, ColonInASetOrQuotedIsNoSeparator) {
   EXPECT_TRUE(match("ns[:]f", function("ns:f")));
   EXPECT_TRUE(match("ns\\:f", function("ns:f")));

@@ -3,11 +3,13 @@
 #include <cxxabi.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "site/debug_file.h"
 #include "site/demangler.h"
+#include "site/name_index.h"
 #include "site_builds.h"
 
 namespace calltap::site {
@@ -80,6 +82,65 @@ TEST_F(Symbols, StrippedFunctionIsModuleAndOffset) {
   EXPECT_EQ(function_name(*symbols, "program", LinkAddress(0), buffer), "program+0x0");
   std::array<char, 4> small;
   EXPECT_EQ(function_name(*symbols, "program", LinkAddress(0x12a0), small), "prog");
+}
+
+/// Every site is found by its name, and named alike in whatever way it is asked for.
+void expect_found_by_name(const std::string& path) {
+  auto file = ElfFile::open(path.c_str());
+  ASSERT_TRUE(file.ok());
+  auto sites = discover(*file);
+  auto symbols = SymbolTable::load(*file, "/nonexistent");
+  ASSERT_TRUE(sites.ok() && symbols.ok());
+  ASSERT_GT(sites->size(), 5u);
+  auto index = NameIndex::build(*sites, *symbols, "program");
+  ASSERT_TRUE(index.ok());
+  NamesInOrder names(*symbols, "program");
+  for (std::uint32_t i = 0; i < sites->size(); ++i) {
+    std::array<char, 64> buffer;
+    const std::string_view name = function_name(*symbols, "program", (*sites)[i].entry, buffer);
+    EXPECT_EQ(names.name_of((*sites)[i].entry), name);
+    EXPECT_EQ(names.name_of((*sites)[i].entry), name) << "asked again";
+    std::size_t found = 0;
+    index->for_each_candidate(name, [&](std::uint32_t candidate) { found += candidate == i ? 1 : 0; });
+    EXPECT_EQ(found, 1u) << name;
+  }
+}
+
+TEST_F(Symbols, SitesAreFoundByName) {
+  build();
+  expect_found_by_name(whole_);
+}
+
+TEST_F(Symbols, SitesOfAStrippedProgramAreFoundByOffset) {
+  build();
+  expect_found_by_name(stripped_);
+}
+
+TEST_F(Symbols, SeveralSitesOfOneNameAreAllFound) {
+  std::string objects;
+  for (const char* name : {"a.o", "b.o", "c.o"}) {
+    const std::string source = directory_.path("twin.cpp");
+    std::ofstream(source) << "extern \"C\" { __attribute__((noinline, used)) static void twin() {} }\n";
+    run(compiler("g++") + " -O0 -fPIC -fpatchable-function-entry=5 -c -o " + directory_.path(name) + " " +
+        source);
+    objects.append(" ").append(directory_.path(name));
+  }
+  run(compiler("g++") + " -shared -nostdlib -o " + whole_ + objects);
+  auto file = ElfFile::open(whole_.c_str());
+  ASSERT_TRUE(file.ok());
+  auto sites = discover(*file);
+  auto symbols = SymbolTable::load(*file, "/nonexistent");
+  auto index = NameIndex::build(*sites, *symbols, "whole");
+  std::vector<std::uint32_t> found;
+  index->for_each_candidate("twin", [&](std::uint32_t i) { found.push_back(i); });
+  std::sort(found.begin(), found.end());
+  EXPECT_EQ(found, (std::vector<std::uint32_t>{0, 1, 2}));
+}
+
+TEST(NameIndex, OfNothingHasNothing) {
+  const NameIndex index;
+  EXPECT_TRUE(index.empty());
+  index.for_each_candidate("name", [](std::uint32_t) { ADD_FAILURE(); });
 }
 
 TEST_F(Symbols, DebugFileByBuildId) {
