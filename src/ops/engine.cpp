@@ -56,7 +56,10 @@ bool is_active(const ct_ops& client) {
 
 /// Selects in one module and tells the recorder's observer of it.
 Result<Transaction::Selected> add_module_sites(Transaction& transaction, const ct_ops& client, Module& module,
-                                               const Matcher& matcher) {
+                                               Matcher& matcher) {
+  matcher.enter(module.name(), module.first_entry, module.last_entry);
+  // The observer looks into the file.
+  if (matcher.scope() == Matcher::Scope::kNothing && !client.is_recorder) return Transaction::Selected{};
   auto selected = transaction.add(module, matcher);
   if (selected && client.is_recorder && recorder_observer != nullptr) {
     recorder_observer({module, selected->attachable, selected->refused});
@@ -131,8 +134,9 @@ void forget_module(Module& module) {
   });
   // What comes to lie at these addresses is another function.
   for (ct_ops& client : all_clients()) {
-    if (client.state != ClientState::kUnused)
-      client.filter.remove_addresses(module.first_entry, module.last_entry);
+    if (client.state == ClientState::kUnused) continue;
+    forget_functions(client, module);
+    client.filter.remove_addresses(module.first_entry, module.last_entry);
   }
 }
 
@@ -284,10 +288,7 @@ Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failur
   static_cast<void>(failure);
   client.target = target;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
-    m->patch.for_each([&](SiteRecord& record) {
-      const SpecialSite* special = find_special(record);
-      if (special != nullptr && special->direct == &client) publish_handler(record);
-    });
+    for_each_function(client, *m, [](SiteRecord& record) { publish_handler(record); });
   }
   return {};
 }
@@ -344,9 +345,8 @@ Result<void> check_entry(std::uint64_t address, Failure& failure) {
   const OpenModules open;
   Module* module = find_module(address);
   if (module == nullptr) return Error(ErrorCode::kNotAnEntry, 0, address);
-  for (const site::Site& site : module->sites) {
-    if (base::to_target(site.entry, module->load_bias).value != address) continue;
-    return check_site(*module, site, failure);
+  if (const auto sites = module->sites_at(address); !sites.empty()) {
+    return check_site(*module, sites.front(), failure);
   }
   const site::Symbol* symbol =
       module->symbols.find(base::to_link(base::TargetAddress(address), module->load_bias));
@@ -363,14 +363,18 @@ Result<void> check_symbol(std::string_view symbol, Failure& failure) {
   std::memcpy(failure.function, symbol.data(), length);
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     if (!m->is_usable || m->site_count == 0 || !open_module(*m)) continue;
-    for (const site::Site& site : m->sites) {
+    auto names = name_index(*m);
+    if (!names) return names.error();
+    bool is_usable = false;
+    (*names)->for_each_candidate(symbol, [&](std::uint32_t i) {
       char buffer[512];
-      if (m->function_name(base::to_target(site.entry, m->load_bias).value, buffer) != symbol) continue;
-      if (auto usable = check_site(*m, site, failure); usable) {
-        failure.reason = {};
-        return {};
-      }
-      found = ErrorCode::kSiteNotPatchable;
+      if (is_usable || m->function_name(m->entry_of(m->sites[i]), buffer) != symbol) return;
+      is_usable = check_site(*m, m->sites[i], failure).ok();
+      if (!is_usable) found = ErrorCode::kSiteNotPatchable;
+    });
+    if (is_usable) {
+      failure.reason = {};
+      return {};
     }
   }
   return found;

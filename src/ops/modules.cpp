@@ -255,6 +255,16 @@ void on_loader_change() {
 
 std::string_view Module::name() const { return base_name(path); }
 
+std::span<const site::Site> Module::sites_at(std::uint64_t entry) const {
+  const base::LinkAddress address = base::to_link(base::TargetAddress(entry), load_bias);
+  const site::Site* first =
+      std::lower_bound(sites.begin(), sites.end(), address,
+                       [](const site::Site& site, base::LinkAddress wanted) { return site.entry < wanted; });
+  const site::Site* last = first;
+  while (last != sites.end() && last->entry == address) ++last;
+  return {first, last};
+}
+
 std::string_view Module::function_name(std::uint64_t entry, std::span<char> buffer) const {
   return site::function_name(symbols, name(), base::to_link(base::TargetAddress(entry), load_bias), buffer);
 }
@@ -278,10 +288,20 @@ Result<void> open_module(Module& module) {
 }
 
 void close_module(Module& module) {
+  module.names = site::NameIndex();
   module.symbols = site::SymbolTable();
   module.sites = Array<site::Site>();
   module.file = site::ElfFile();
   module.is_open = false;
+}
+
+Result<const site::NameIndex*> name_index(Module& module) {
+  if (module.names.empty()) {
+    auto made = site::NameIndex::build(module.sites, module.symbols, module.name());
+    if (!made) return made.error();
+    module.names = std::move(*made);
+  }
+  return &module.names;
 }
 
 Module* first_module() { return modules; }

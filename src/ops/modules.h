@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "patch/patcher.h"
 #include "site/demangler.h"
+#include "site/name_index.h"
 #include "site/sites.h"
 #include "site/symbols.h"
 
@@ -41,10 +42,16 @@ struct Module {
   site::ElfFile file;
   base::Array<site::Site> sites;
   site::SymbolTable symbols;
+  site::NameIndex names;  // empty until name_index() is called
 
   char path[kMaxPath] = {};
 
   [[nodiscard]] std::string_view name() const;
+  [[nodiscard]] std::uint64_t entry_of(const site::Site& site) const {
+    return base::to_target(site.entry, load_bias).value;
+  }
+  /// The sites of the function at this address: none, or one and perhaps others that cannot be used.
+  [[nodiscard]] std::span<const site::Site> sites_at(std::uint64_t entry) const;
   /// "symbol" or "module+0xoffset", in `buffer` where it has to be made. The module must be open.
   [[nodiscard]] std::string_view function_name(std::uint64_t entry, std::span<char> buffer) const;
 };
@@ -52,8 +59,10 @@ struct Module {
 /// Reads sites and symbols. Errors: kFileOpen and the like, kBuildIdMismatch if the file is not the loaded
 /// one.
 base::Result<void> open_module(Module& module);
-/// Gives back the memory that open_module() took.
+/// Gives back the memory that open_module() and name_index() took.
 void close_module(Module& module);
+/// The open module's functions by name; made when it is first asked for. Errors: kOutOfMemory.
+base::Result<const site::NameIndex*> name_index(Module& module);
 
 Module* first_module();
 /// The module whose code holds the address, or null.

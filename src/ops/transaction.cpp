@@ -1,11 +1,10 @@
 #include "ops/transaction.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "ops/direct_calls.h"
-#include "site/demangler.h"
+#include "ops/selection.h"
 #include "trampoline/code.h"
 
 namespace calltap::ops {
@@ -17,11 +16,30 @@ using base::ErrorCode;
 using base::Result;
 using trampoline::SiteRecord;
 
-std::uint64_t entry_of(const Module& module, const site::Site& site) {
-  return base::to_target(site.entry, module.load_bias).value;
+/// As many as one page holds the addresses of. Changing more takes longer than looking at all.
+constexpr std::size_t kFewFunctions = 512;
+
+/// Drops what the predicate holds for, and the memory with the last.
+template <class Predicate>
+void drop_records(ct_ops& client, Predicate gone) {
+  SiteRecord** end = std::remove_if(client.records.begin(), client.records.end(), gone);
+  while (client.records.end() != end) client.records.pop_back();
+  if (client.records.empty()) client.records = {};
 }
 
 }  // namespace
+
+bool has_client(const SiteRecord& record, const ct_ops& client) {
+  if (client.role == Role::kHandlers) return contains(*record.set, client);
+  const SpecialSite* special = find_special(record);
+  return special != nullptr && (special->direct == &client || special->redirect == &client);
+}
+
+void forget_functions(ct_ops& client, const Module& module) {
+  drop_records(client, [&](const SiteRecord* record) {
+    return record->entry >= module.first_entry && record->entry <= module.last_entry;
+  });
+}
 
 Transaction::~Transaction() {
   if (published_) return;
@@ -36,14 +54,9 @@ void Transaction::blame(const Module& module, std::uint64_t entry) {
   failure_.function[length] = '\0';
 }
 
-bool Transaction::has_client(const SiteRecord& record) const {
-  if (client_.role == Role::kHandlers) return contains(*record.set, client_);
-  const SpecialSite* special = find_special(record);
-  return special != nullptr && (special->direct == &client_ || special->redirect == &client_);
-}
-
 Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
-  if (has_client(record)) return staying_.push_back(&record) ? Result<void>() : ErrorCode::kOutOfMemory;
+  if (has_client(record, client_))
+    return staying_.push_back(&record) ? Result<void>() : ErrorCode::kOutOfMemory;
   if (client_.role == Role::kDirect || client_.is_redirect()) {
     SpecialSite* special = make_special(record);
     if (special == nullptr) return ErrorCode::kOutOfMemory;
@@ -65,62 +78,61 @@ Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
 
 Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& matcher) {
   if (auto opened = open_module(module); !opened) return opened.error();
-  site::Demangler demangler(demangle_function(), std::free);
   Array<std::uint32_t> selected;
-  Array<std::uint32_t> unprepared;
-  for (std::uint32_t i = 0; i < module.sites.size(); ++i) {
-    const site::Site& site = module.sites[i];
-    const std::uint64_t entry = entry_of(module, site);
-    filter::FunctionName function{module.name(), {}, {}};
-    char buffer[512];
-    if (matcher.needs_symbol()) {
-      function.symbol = module.function_name(entry, buffer);
-      function.signature = matcher.needs_signature() ? demangler.demangle(function.symbol) : function.symbol;
-    }
-    if (!matcher.selects(function, entry)) continue;
-    if (!selected.push_back(i)) return ErrorCode::kOutOfMemory;
-    if (module.patch.find(entry) == nullptr && !unprepared.push_back(i)) return ErrorCode::kOutOfMemory;
-  }
-  if (!unprepared.empty()) {
-    patch::Selection selection;
-    selection.file = &module.file;
-    selection.sites = module.sites;
-    selection.selected = unprepared;
-    selection.load_bias = module.load_bias;
-    selection.first_function = module.first_function;
-    selection.handler = trampoline::code().pass;
-    selection.set = &empty_set();
-    patch::Patcher patcher;
-    if (auto prepared = patcher.prepare(selection, module.patch); !prepared) return prepared.error();
-  }
+  if (auto done = select_sites(module, matcher, selected); !done) return done.error();
+  if (auto prepared = prepare(module, selected); !prepared) return prepared.error();
   Selected count;
+  const SiteRecord* last = nullptr;
   for (const std::uint32_t i : selected) {
-    const std::uint64_t entry = entry_of(module, module.sites[i]);
+    const std::uint64_t entry = module.entry_of(module.sites[i]);
     SiteRecord* record = module.patch.find(entry);
     if (record == nullptr) {
       ++count.refused;
       char buffer[512];
-      if (!matcher.is_exact({module.name(), module.function_name(entry, buffer), {}}, entry)) continue;
+      if (!matcher.is_exact(module.function_name(entry, buffer), entry)) continue;
       blame(module, entry);
       const site::SiteProblem problem = module.sites[i].problem;
       if (problem != site::SiteProblem::kNone) failure_.reason = site::text(problem);
       return Error(ErrorCode::kSiteNotPatchable, 0, entry);
     }
     ++count.attachable;
+    if (record == last) continue;  // recorded twice
+    last = record;
     if (auto added = add_site(module, *record); !added) {
       blame(module, entry);
       return Error(added.error().code, 0, entry);
     }
   }
-  std::sort(staying_.begin(), staying_.end());
   return count;
 }
 
+/// Makes records for those of the selected sites that have none.
+Result<void> Transaction::prepare(Module& module, std::span<const std::uint32_t> selected) {
+  Array<std::uint32_t> unprepared;
+  for (const std::uint32_t i : selected) {
+    if (module.patch.find(module.entry_of(module.sites[i])) != nullptr) continue;
+    if (!unprepared.push_back(i)) return ErrorCode::kOutOfMemory;
+  }
+  if (unprepared.empty()) return {};
+  patch::Selection selection;
+  selection.file = &module.file;
+  selection.sites = module.sites;
+  selection.selected = unprepared;
+  selection.load_bias = module.load_bias;
+  selection.first_function = module.first_function;
+  selection.handler = trampoline::code().pass;
+  selection.set = &empty_set();
+  patch::Patcher patcher;
+  if (auto prepared = patcher.prepare(selection, module.patch); !prepared) return prepared.error();
+  return {};
+}
+
 Result<void> Transaction::remove_rest(Module& module) {
+  if (staying_.size() + leaving_ == client_.functions) return {};  // there is no rest
+  if (!std::is_sorted(staying_.begin(), staying_.end())) std::sort(staying_.begin(), staying_.end());
   Result<void> done;
-  module.patch.for_each([&](SiteRecord& record) {
-    if (!done || !has_client(record)) return;
-    if (std::binary_search(staying_.begin(), staying_.end(), &record)) return;
+  for_each_function(client_, module, [&](SiteRecord& record) {
+    if (!done || std::binary_search(staying_.begin(), staying_.end(), &record)) return;
     Change change = {&module, &record, record.set, record.set, false, record.is_on != 0};
     if (client_.role == Role::kHandlers) {
       change.after = without_client(*record.set, client_);
@@ -133,6 +145,7 @@ Result<void> Transaction::remove_rest(Module& module) {
       release_set(*change.after);
       done = ErrorCode::kOutOfMemory;
     }
+    ++leaving_;
   });
   return done;
 }
@@ -178,7 +191,18 @@ Result<void> Transaction::toggle(bool on, bool undo) {
   return done;
 }
 
+/// Brings the client's list of records up to date.
+void Transaction::note_functions(bool were_known) {
+  drop_records(client_, [this](const SiteRecord* record) { return !has_client(*record, client_); });
+  if (!were_known || client_.records.size() == client_.functions) return;
+  bool noted = client_.functions <= kFewFunctions;
+  for (const Change& change : changes_)
+    noted = noted && (!change.add || client_.records.push_back(change.record));
+  if (!noted) client_.records = {};
+}
+
 Result<void> Transaction::publish() {
+  const bool were_known = client_.records.size() == client_.functions;
   for (const Change& change : changes_) apply(change, true);
   Result<void> done = toggle(true, false);
   published_ = true;
@@ -191,6 +215,7 @@ Result<void> Transaction::publish() {
   }
   // What cannot be switched off stays on without clients: it runs as if it were off.
   static_cast<void>(toggle(false, false));
+  note_functions(were_known);
   for (const Change& change : changes_) release_set(*change.before);
   return {};
 }

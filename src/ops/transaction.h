@@ -7,6 +7,25 @@
 
 namespace calltap::ops {
 
+/// The client is one of the function's.
+[[nodiscard]] bool has_client(const trampoline::SiteRecord& record, const ct_ops& client);
+
+/// Calls visit(SiteRecord&) for the module's functions that have the client.
+template <class Visit>
+void for_each_function(const ct_ops& client, Module& module, Visit visit) {
+  if (client.records.size() != client.functions) {
+    module.patch.for_each([&](trampoline::SiteRecord& record) {
+      if (has_client(record, client)) visit(record);
+    });
+    return;
+  }
+  for (trampoline::SiteRecord* record : client.records) {
+    if (record->entry >= module.first_entry && record->entry <= module.last_entry) visit(*record);
+  }
+}
+/// The module is about to go.
+void forget_functions(ct_ops& client, const Module& module);
+
 /// Collect changes, then publish() them. What was collected and not published is given back with the object.
 /// Under the engine's lock.
 class Transaction {
@@ -22,7 +41,8 @@ class Transaction {
     std::uint32_t refused = 0;
   };
   /// The functions of the module that the filter selects shall have the client; those that have it already
-  /// are left alone, and marked as staying. Makes records where there are none. Errors: kHasDirect,
+  /// are left alone, and marked as staying. Makes records where there are none. The matcher has entered the
+  /// module. Errors: kHasDirect,
   /// kHasRedirect, kSiteNotPatchable (named one by one), kOutOfMemory, those of Patcher::prepare.
   base::Result<Selected> add(Module& module, const Matcher& matcher);
   /// All functions that have the client shall lose it, but for those marked as staying. Errors: kOutOfMemory.
@@ -41,17 +61,19 @@ class Transaction {
     bool was_on = false;
   };
 
+  base::Result<void> prepare(Module& module, std::span<const std::uint32_t> selected);
   base::Result<void> add_site(Module& module, trampoline::SiteRecord& record);
-  [[nodiscard]] bool has_client(const trampoline::SiteRecord& record) const;
   void blame(const Module& module, std::uint64_t entry);
   void apply(const Change& change, bool forward);
   base::Result<void> toggle(bool on, bool undo);
   [[nodiscard]] static bool is_wanted(const trampoline::SiteRecord& record);
+  void note_functions(bool were_known);
 
   ct_ops& client_;
   Failure& failure_;
   base::Array<Change> changes_;
   base::Array<trampoline::SiteRecord*> staying_;
+  std::uint64_t leaving_ = 0;  // functions that lose the client
   bool published_ = false;
 };
 
