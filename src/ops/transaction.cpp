@@ -80,12 +80,14 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
   if (auto opened = open_module(module); !opened) return opened.error();
   Array<std::uint32_t> selected;
   if (auto done = select_sites(module, matcher, selected); !done) return done.error();
-  if (auto prepared = prepare(module, selected); !prepared) return prepared.error();
+  Array<SiteRecord*> records;
+  if (auto prepared = prepare(module, selected, records); !prepared) return prepared.error();
   Selected count;
   const SiteRecord* last = nullptr;
-  for (const std::uint32_t i : selected) {
+  for (std::size_t k = 0; k < selected.size(); ++k) {
+    const std::uint32_t i = selected[k];
     const std::uint64_t entry = module.entry_of(module.sites[i]);
-    SiteRecord* record = module.patch.find(entry);
+    SiteRecord* record = records[k] != nullptr ? records[k] : module.patch.find(entry);
     if (record == nullptr) {
       ++count.refused;
       char buffer[512];
@@ -106,12 +108,15 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
   return count;
 }
 
-/// Makes records for those of the selected sites that have none.
-Result<void> Transaction::prepare(Module& module, std::span<const std::uint32_t> selected) {
+/// Finds the records of the selected sites, null where there were none, and makes those.
+Result<void> Transaction::prepare(Module& module, std::span<const std::uint32_t> selected,
+                                  Array<SiteRecord*>& records) {
   Array<std::uint32_t> unprepared;
+  if (!records.reserve(selected.size())) return ErrorCode::kOutOfMemory;
   for (const std::uint32_t i : selected) {
-    if (module.patch.find(module.entry_of(module.sites[i])) != nullptr) continue;
-    if (!unprepared.push_back(i)) return ErrorCode::kOutOfMemory;
+    SiteRecord* record = module.patch.find(module.entry_of(module.sites[i]));
+    if (!records.push_back(record)) return ErrorCode::kOutOfMemory;
+    if (record == nullptr && !unprepared.push_back(i)) return ErrorCode::kOutOfMemory;
   }
   if (unprepared.empty()) return {};
   patch::Selection selection;

@@ -61,7 +61,8 @@ class Transaction {
     bool was_on = false;
   };
 
-  base::Result<void> prepare(Module& module, std::span<const std::uint32_t> selected);
+  base::Result<void> prepare(Module& module, std::span<const std::uint32_t> selected,
+                             base::Array<trampoline::SiteRecord*>& records);
   base::Result<void> add_site(Module& module, trampoline::SiteRecord& record);
   void blame(const Module& module, std::uint64_t entry);
   void apply(const Change& change, bool forward);
