@@ -42,9 +42,11 @@ typedef struct ct_regs ct_regs;
  *
  * Handlers run on the calling thread and its stack. They may use everything the function could: malloc,
  * stdio, locks, fork, dlopen. What they call is not hooked: calls of hooked functions by a handler run as if
- * nobody were attached, and count as missed. A handler must not leave by longjmp or switch coroutines. If it
- * throws, the exception is caught and destroyed where the handler was called, counted (ct_handlers_thrown)
- * and, the first time, reported on standard error.
+ * nobody were attached, and count as missed. A handler must not leave by longjmp or switch coroutines. (A
+ * signal handler of the program that interrupts one may leave by longjmp: the thread's next calls may count
+ * as missed, until one comes from no deeper in the stack than the handler was.) If it throws, the exception
+ * is caught and destroyed where the handler was called, counted (ct_handlers_thrown) and, the first time,
+ * reported on standard error.
  */
 
 /* At the entry of a function. */

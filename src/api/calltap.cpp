@@ -26,10 +26,12 @@ namespace {
 constexpr unsigned kAllFlags =
     CT_GENERAL_REGS_ONLY | CT_PERMANENT | CT_NOT_PERMANENT | CT_ALLOW_NO_MATCH | CT_IPMODIFY;
 
-/// Runs `operation(failure)` under the engine's lock, and turns what comes of it into a return value.
+/// Runs `operation(failure)` under the engine's lock, and turns what comes of it into a return value. `frame`
+/// is that of the function that the program has called.
 template <class Operation>
-int locked(const char* function, Operation operation) {
-  if (trampoline::in_handler()) return report(function, ErrorCode::kInHandler);
+int locked(const char* function, Operation operation, const void* frame = __builtin_frame_address(0)) {
+  if (trampoline::in_handler(reinterpret_cast<std::uint64_t>(frame)))
+    return report(function, ErrorCode::kInHandler);
   if (auto started = ops::start_engine(ops::EngineStart::kProgramRuns); !started)
     return report(function, started, {});
   Failure failure;

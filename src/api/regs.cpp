@@ -1,6 +1,6 @@
 // What handlers may ask of the registers. Runs inside hooked calls; general registers only.
 #include "calltap/calltap.h"
-#include "trampoline/clients.h"
+#include "trampoline/handlers.h"
 
 #pragma GCC visibility push(default)
 
@@ -45,8 +45,8 @@ void* ct_regs_vector(ct_regs* regs, unsigned n, std::size_t* bytes) {
   return reinterpret_cast<char*>(regs) - CT_VECTORS_BYTES + n * CT_VECTOR_SLOT;
 }
 
-std::uint64_t ct_regs_ip(const ct_regs* regs) { return regs->ip(); }
-std::uint64_t ct_regs_parent_ip(const ct_regs* regs) { return regs->parent; }
+std::uint64_t ct_regs_ip(const ct_regs* regs) { return calltap::trampoline::ip_of(*regs); }
+std::uint64_t ct_regs_parent_ip(const ct_regs* regs) { return calltap::trampoline::parent_of(*regs); }
 std::uint64_t ct_regs_sp(const ct_regs* regs) { return regs->sp(); }
 
 std::uint64_t ct_regs_return_word(const ct_regs* regs, unsigned n) {

@@ -162,7 +162,7 @@ void release_set(const OpSet& given) {
   while (*link != &set) link = &(*link)->next;
   *link = set.next;
   if (last_change.to == &set || last_change.from == &set) last_change = {};
-  set.sites = trampoline::next_epoch();
+  set.sites = trampoline::current_epoch();
   set.next = retired;
   retired = &set;
   ++retired_count;

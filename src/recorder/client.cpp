@@ -10,7 +10,7 @@ namespace {
 /// Beside other clients on a site the recorder is one of a list. The site's event bits say which function it
 /// is.
 int write_entry(std::uint64_t /*ip*/, std::uint64_t /*parent_ip*/, trampoline::Client* /*client*/,
-                ct_regs* regs, void* data) {
+                ct_regs* regs, void* data, const trampoline::OpSet* /*set*/) {
   const std::uint64_t bits = regs->record->event_bits;
   *static_cast<std::uint64_t*>(data) = bits;
   const isa::SignalsBlocked blocked;

@@ -10,11 +10,12 @@
 
 namespace calltap::trampoline {
 
+struct OpSet;
+
 /// Entry handlers of callbacks, probes and lists are called alike: a callback ignores the data, and its
-/// result is not looked at; a list is called with the set's own client and finds the set through the
-/// registers' record.
+/// result is not looked at; only a list, which is called with list_client, looks at the set.
 using EntryHandler = int (*)(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs,
-                             void* data);
+                             void* data, const OpSet* set);
 using ExitHandler = void (*)(std::uint64_t ip, std::uint64_t parent_ip, Client* client, ct_regs* regs,
                              void* data);
 
@@ -77,32 +78,37 @@ inline constexpr std::size_t kListIndex = 0;  // counters of lists: not looked a
 struct alignas(64) Guard {
   static constexpr std::uint64_t kNoThread =
       ~std::uint64_t{0};  // the first handler of a thread makes it a guard
+  static constexpr std::uint64_t kSpMask = (std::uint64_t{1} << CT_GUARD_EPOCH_SHIFT) - 1;
 
-  std::uint64_t epoch = 0;       // 0: no handler runs; else ct_epoch when the outermost one was entered
-  std::uint64_t sp = 0;          // below which the innermost handler's stack frames lie
+  /// 0: no handler runs. Else, in one word, so that no signal handler sees the half of it: above, the low 16
+  /// bits of the epoch in which the outermost handler was entered; below, the address of the innermost one's
+  /// ct_regs, below which its stack frames lie.
+  std::uint64_t word = 0;
   Counters* counters = nullptr;  // kMaxClients
   std::uint32_t tid = 0;         // 0: free
   std::uint32_t reserved = 0;
   Guard* next = nullptr;  // all guards, newest first
+
+  [[nodiscard]] bool is_entered() const { return word != 0 && word != kNoThread; }
+  [[nodiscard]] std::uint64_t sp() const { return word & kSpMask; }
 };
-static_assert(offsetof(Guard, epoch) == CT_GUARD_EPOCH);
-static_assert(offsetof(Guard, sp) == CT_GUARD_SP);
+static_assert(offsetof(Guard, word) == CT_GUARD_WORD);
 static_assert(offsetof(Guard, counters) == CT_GUARD_COUNTERS);
 
 }  // namespace calltap::trampoline
 
 /// The program's registers, on the stack while handlers run.
 struct ct_regs {
-  std::uint64_t exit_ip;                  // at the exit
-  const calltap::trampoline::OpSet* set;  // at the entry
+  std::uint64_t unwound_ip;               // with CT_REGS_UNWOUND
+  const calltap::trampoline::OpSet* set;  // at the entry, for slow paths
   // With CT_REGS_NESTED: the guard, and its state from before.
   calltap::trampoline::Guard* guard;
-  std::uint64_t saved_epoch;
-  std::uint64_t saved_sp;
+  std::uint64_t saved_word;
+  std::uint64_t reserved;
   std::uint32_t flags;
   std::uint32_t width;  // of the saved vector registers: 0, 16, 32 or 64 bytes
   std::uint64_t target;
-  std::uint64_t parent;
+  std::uint64_t parent;      // with CT_REGS_HAS_PARENT
   std::uint64_t unwound_sp;  // with CT_REGS_UNWOUND, when this is not below the return slot
   std::uint64_t r10;
   std::uint64_t r9;
@@ -114,7 +120,6 @@ struct ct_regs {
   std::uint64_t rdx;
   std::uint64_t rax;
 
-  [[nodiscard]] std::uint64_t ip() const { return (flags & CT_REGS_EXIT) != 0 ? exit_ip : record->entry; }
   /// Of the return address.
   [[nodiscard]] std::uint64_t sp() const {
     if ((flags & CT_REGS_UNWOUND) != 0) return unwound_sp;
@@ -122,11 +127,9 @@ struct ct_regs {
   }
 };
 static_assert(sizeof(ct_regs) == CT_REGS_BYTES);
-static_assert(offsetof(ct_regs, exit_ip) == CT_REGS_EXIT_IP);
 static_assert(offsetof(ct_regs, set) == CT_REGS_SET);
 static_assert(offsetof(ct_regs, guard) == CT_REGS_GUARD);
-static_assert(offsetof(ct_regs, saved_epoch) == CT_REGS_SAVED_EPOCH);
-static_assert(offsetof(ct_regs, saved_sp) == CT_REGS_SAVED_SP);
+static_assert(offsetof(ct_regs, saved_word) == CT_REGS_SAVED_WORD);
 static_assert(offsetof(ct_regs, flags) == CT_REGS_FLAGS);
 static_assert(offsetof(ct_regs, width) == CT_REGS_WIDTH);
 static_assert(offsetof(ct_regs, target) == CT_REGS_TARGET);

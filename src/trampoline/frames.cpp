@@ -35,7 +35,7 @@ constexpr CallFrame always_claimed() {
 constinit CallFrame busy_frame = always_claimed();
 constinit CallFrame bottom_frame = always_claimed();
 Writer no_writer = {};
-Guard no_guard = {.epoch = Guard::kNoThread};
+Guard no_guard = {.word = Guard::kNoThread};
 
 std::atomic<std::uint32_t> last_serial{0};
 

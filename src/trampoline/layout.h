@@ -29,6 +29,7 @@
 #define CT_FLAG_WRITING 4
 #define CT_FLAGS_FREE (CT_FLAG_ENTERING | CT_FLAG_WRITING)
 #define CT_FLAG_PROBE 8
+#define CT_FLAG_TAIL 16
 
 // ThreadState: in the thread's static TLS block
 #define CT_THREAD_FREE 0
@@ -51,9 +52,9 @@
 #define CT_RECORD_BYTES 48
 
 // Guard: which handlers a thread is running
-#define CT_GUARD_EPOCH 0
-#define CT_GUARD_SP 8
-#define CT_GUARD_COUNTERS 16
+#define CT_GUARD_WORD 0
+#define CT_GUARD_COUNTERS 8
+#define CT_GUARD_EPOCH_SHIFT 48
 
 // OpSet: the clients of a site
 #define CT_SET_HANDLER 0
@@ -70,11 +71,9 @@
 // CallRegs: on the stack while handlers run. Its end lies CT_REGS_BELOW bytes below the return slot, so that
 // the scratch registers that a trampoline saves first are in their places already. Vector registers lie
 // before it.
-#define CT_REGS_EXIT_IP 0
 #define CT_REGS_SET 8
 #define CT_REGS_GUARD 16
-#define CT_REGS_SAVED_EPOCH 24
-#define CT_REGS_SAVED_SP 32
+#define CT_REGS_SAVED_WORD 24
 #define CT_REGS_FLAGS 40
 #define CT_REGS_WIDTH 44
 #define CT_REGS_TARGET 48
@@ -105,6 +104,8 @@
 #define CT_REGS_UNWOUND 8          // exit: the call did not return
 #define CT_REGS_EXIT 16            // an exit handler's
 #define CT_REGS_NESTED 32          // the guard's former state is in the registers' structure
+#define CT_REGS_HAS_FRAME 64       // the call has a call frame
+#define CT_REGS_HAS_PARENT 128     // the structure has the address that the call returns to
 
 // Direct calls: code of 16 bytes each, and a table of two words each
 #define CT_DIRECT_SLOTS 8192

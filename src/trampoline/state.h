@@ -61,6 +61,7 @@ struct alignas(CT_FRAME_BYTES) CallFrame {
   static constexpr std::uint32_t kWriting = CT_FLAG_WRITING;    // an event is about to be tried at `slot`
   static constexpr std::uint32_t kFreeFlags = CT_FLAGS_FREE;
   static constexpr std::uint32_t kProbe = CT_FLAG_PROBE;  // has exit handlers instead of events
+  static constexpr std::uint32_t kTail = CT_FLAG_TAIL;    // with kProbe: tail-called, `slot` says how often
 
   std::uint64_t return_address = 0;
   std::uint64_t saved = 0;

@@ -214,6 +214,12 @@ static void* call_number(void* argument) {
   return NULL;
 }
 
+static void wait_for_calls(ct_ops* direct, const void* target, const uint64_t* calls) {
+  CHECK_OK(ct_modify_direct(direct, target));
+  const uint64_t before = __atomic_load_n(calls, __ATOMIC_RELAXED);
+  while (__atomic_load_n(calls, __ATOMIC_RELAXED) == before) sched_yield();
+}
+
 static void check_modify_under_load(ct_ops* beside) {
   enum { kThreads = 2, kChanges = 5000 };
   ct_ops* direct = filtered("number");
@@ -227,11 +233,12 @@ static void check_modify_under_load(ct_ops* beside) {
     if (beside == NULL || i % 100 != 0) continue;
     CHECK_OK(i % 200 == 0 ? ct_register_ops(beside) : ct_unregister_ops(beside));
   }
-  stop = 1;
+  // However the threads were scheduled so far.
+  wait_for_calls(direct, count_first, &first_calls);
+  wait_for_calls(direct, count_second, &second_calls);
+  __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < kThreads; ++i) pthread_join(threads[i], NULL);
   CHECK_EQUAL(first_calls + second_calls, calls_made);
-  CHECK(first_calls != 0);
-  CHECK(second_calls != 0);
   CHECK_OK(ct_free_ops(direct));
 }
 

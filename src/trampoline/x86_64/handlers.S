@@ -20,8 +20,9 @@
 //   1  enter the guard: from here on sets and clients stay what they are        (ENTER_GUARD)
 //   2  read the set, once; if it wants another trampoline, leave the guard and pass the call on to that
 //   3  probe: claim a call frame and put the return point into the return slot
-//   4  call the entry handler: the client's own, or ct_list_entry
-//   5  probe: note in the call frame whose exit handler is to run, and which generation of it
+//   4  probe: note in the call frame whose exit handler is to run, and which generation of it; the function's address
+//      last, it is what makes the rest count
+//   5  call the entry handler: the client's own, or run_list_entries
 //   6  leave the guard; go on at the record's target
 // Steps of an exit
 //   7  enter the guard; if the client's generation is still the noted one, call its exit handler; leave the guard
@@ -67,17 +68,16 @@
 .endm
 
 // Enters the guard and sets the registers' flags; their width is 0 then. Jumps to `slow` when a handler of this thread is
-// running, or the thread has no guard yet; the flags then get CT_REGS_NESTED. rdi = the guard, clobbers rax. The epoch
-// first: a signal handler in between then leaves the rest as it finds it.
+// running, or the thread has no guard yet; the flags then get CT_REGS_NESTED. rdi = the guard, clobbers rax.
 .macro ENTER_GUARD base, flags, slow
         GET_GUARD
-        cmpq    $0, CT_GUARD_EPOCH(%rdi)
+        cmpq    $0, CT_GUARD_WORD(%rdi)
         jne     \slow
         movq    IMPORT(EPOCH), %rax
         movq    (%rax), %rax
-        movq    %rax, CT_GUARD_EPOCH(%rdi)
-        leaq    \base(%rsp), %rax
-        movq    %rax, CT_GUARD_SP(%rdi)
+        shlq    $CT_GUARD_EPOCH_SHIFT, %rax
+        leaq    \base(%rsp,%rax), %rax
+        movq    %rax, CT_GUARD_WORD(%rdi)
         movq    $\flags, \base+CT_REGS_FLAGS(%rsp)
 .endm
 
@@ -86,7 +86,7 @@
         testl   $CT_REGS_NESTED, \base+CT_REGS_FLAGS(%rsp)
         jnz     7f
         GET_GUARD
-        movq    $0, CT_GUARD_EPOCH(%rdi)
+        movq    $0, CT_GUARD_WORD(%rdi)
         jmp     8f
 7:      LEAVE_NESTED \base
 8:
@@ -95,26 +95,23 @@
 // What ct_entry_slow and ct_exit_enter_slow have kept.
 .macro LEAVE_NESTED base
         movq    \base+CT_REGS_GUARD(%rsp), %rdi
-        movq    \base+CT_REGS_SAVED_SP(%rsp), %rax
-        movq    %rax, CT_GUARD_SP(%rdi)
-        movq    \base+CT_REGS_SAVED_EPOCH(%rsp), %rax
-        movq    %rax, CT_GUARD_EPOCH(%rdi)
+        movq    \base+CT_REGS_SAVED_WORD(%rsp), %rax
+        movq    %rax, CT_GUARD_WORD(%rdi)
 .endm
 
 // Steps 1 and 2. From here to the entry handler: r11 = the record, r9 = the set, rdi = the guard, rsi = where the call
 // returns to, r10d = how many calls have jumped to one another to get here.
-.macro BEGIN name, vectors
+.macro BEGIN name, vectors, flags
         SAVE_SCRATCH
         leaq    -TO_SLOT(\vectors)(%rsp), %rsp
         .cfi_def_cfa_offset TO_SLOT(\vectors) + 8
         SAVE_ARGUMENTS BASE(\vectors)
-        ENTER_GUARD BASE(\vectors), 0, .Lnested_\name
+        ENTER_GUARD BASE(\vectors), \flags, .Lnested_\name
 .Lentered_\name:
         movq    CT_RECORD_SET(%r11), %r9
         leaq    \name(%rip), %rdx
         cmpq    %rdx, CT_SET_HANDLER(%r9)
         jne     .Lpass_on_\name
-        movq    %r9, BASE(\vectors)+CT_REGS_SET(%rsp)
   .if \vectors
         movq    %rsp, %r8
         call    ct_save_vectors
@@ -129,10 +126,12 @@
         cmpq    %rdx, %rsi
         jae     .Ltail_call_\name
 .Lparent_found_\name:
-        movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
 .endm
 
-// After a slow path: what a function that was called has changed.
+// Around a slow path: what a function that is called changes, but for rsi and r10.
+.macro KEEP base
+        movq    %r9, \base+CT_REGS_SET(%rsp)
+.endm
 .macro RELOAD base
         movq    \base+CT_REGS_R11(%rsp), %r11
         movq    \base+CT_REGS_SET(%rsp), %r9
@@ -140,10 +139,11 @@
 .endm
 
 // The paths that BEGIN jumps to.
-.macro BEGIN_SLOW name, vectors
+.macro BEGIN_SLOW name, vectors, flags
 .Lnested_\name:
         leaq    BASE(\vectors)(%rsp), %rdi
         call    *IMPORT(ENTRY_SLOW)
+        orl     $\flags, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
         GET_GUARD
         testl   %eax, %eax
@@ -158,6 +158,7 @@
 
         // A hooked function has jumped to us: rbx is its call frame.
 .Ltail_call_\name:
+        KEEP    BASE(\vectors)
         movq    %rbx, %rdi
         leaq    BASE(\vectors)(%rsp), %rsi
         call    *IMPORT(TAIL_CALL)
@@ -183,7 +184,7 @@
         .cfi_restore_state
 .endm
 
-// Step 4: the arguments that all entry handlers have, and the call. `data` is in r8.
+// Step 5: the arguments that all entry handlers have, and the call. `data` is in r8.
 .macro CALL_ENTRY base
         movq    CT_SET_HITS(%r9), %rdx
         addq    CT_GUARD_COUNTERS(%rdi), %rdx
@@ -227,7 +228,7 @@
 \name:
         .cfi_startproc
         .cfi_personality 0x9b, ct_personality_reference
-        BEGIN   \name, \vectors
+        BEGIN   \name, \vectors, 0
         xorl    %r8d, %r8d
         CALL_ENTRY BASE(\vectors)
 \name\()_called:
@@ -239,7 +240,7 @@
         cmpl    $0, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jne     .Lchanged_\name
         GET_GUARD
-        movq    $0, CT_GUARD_EPOCH(%rdi)
+        movq    $0, CT_GUARD_WORD(%rdi)
 .Lunchanged_\name:
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
 .Lgo_on_\name:
@@ -270,7 +271,7 @@
         ret
         .cfi_restore_state
 
-        BEGIN_SLOW \name, \vectors
+        BEGIN_SLOW \name, \vectors, 0
         .cfi_endproc
         .size   \name, . - \name
 .endm
@@ -308,13 +309,16 @@
 \name:
         .cfi_startproc
         .cfi_personality 0x9b, ct_personality_reference
-        BEGIN   \name, \vectors
+        BEGIN   \name, \vectors, CT_REGS_HAS_FRAME
         // Step 3. `free` is a hint; the increment is the claim.
         movq    IMPORT(THREAD), %rcx
         movq    %fs:CT_THREAD_FREE(%rcx), %rdx
         incl    CT_FRAME_OWNER(%rdx)
         jnz     .Lno_frame_\name
-        movq    CT_FRAME_NEXT(%rdx), %rax
+        leaq    CT_FRAME_BYTES(%rdx), %rax
+        cmpq    %rax, CT_FRAME_NEXT(%rdx)
+        jne     .Lother_next_\name
+.Lnext_known_\name:
         movq    %rax, %fs:CT_THREAD_FREE(%rcx)
 .Lclaimed_\name:
         movq    %rbx, CT_FRAME_SAVED(%rdx)
@@ -324,8 +328,6 @@
         movq    %rdx, %rbx
         CFI_OWNED \vectors
 \name\()_owned:
-        movl    $CT_FLAG_PROBE, CT_FRAME_FLAGS(%rbx)
-        movl    %r10d, CT_FRAME_SLOT(%rbx)
         // The slot says "alive" before the frame says where the slot is.
         leaq    \return_point(%rip), %rax
         movq    %rax, TO_SLOT(\vectors)(%rsp)
@@ -343,6 +345,15 @@
         incq    %rax
         movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
         movq    %rax, CT_FRAME_AGE(%rbx)
+        // Step 4
+        movq    CT_SET_GENERATION(%r9), %rax
+        movq    %rax, CT_FRAME_GENERATION(%rbx)
+        movq    CT_SET_CLIENT(%r9), %rax
+        movq    %rax, CT_FRAME_CLIENT(%rbx)
+        movl    $CT_FLAG_PROBE, CT_FRAME_FLAGS(%rbx)
+        testl   %r10d, %r10d
+        jnz     .Ltail_called_\name
+.Lflags_set_\name:
         movq    CT_RECORD_ENTRY(%r11), %rax
         movq    %rax, CT_FRAME_EVENT(%rbx)
         leaq    CT_FRAME_DATA(%rbx), %r8
@@ -357,22 +368,16 @@
 \name\()_entry_called:
         testl   %eax, %eax
         jnz     .Lno_exit_wanted_\name
-        // Step 5: the client last, it is what makes the rest count.
-        movq    BASE(\vectors)+CT_REGS_SET(%rsp), %rcx
-        movq    CT_SET_GENERATION(%rcx), %rax
-        movq    %rax, CT_FRAME_GENERATION(%rbx)
-        movq    CT_SET_CLIENT(%rcx), %rax
-        movq    %rax, CT_FRAME_CLIENT(%rbx)
-.Lno_exit_wanted_\name:
+.Lexit_wanted_\name:
   .if \vectors
         movq    %rsp, %r8
         movzwl  BASE(\vectors)+CT_REGS_WIDTH(%rsp), %eax
         call    ct_restore_vectors
   .endif
-        cmpl    $0, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
+        cmpl    $CT_REGS_HAS_FRAME, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jne     .Lchanged_\name
         GET_GUARD
-        movq    $0, CT_GUARD_EPOCH(%rdi)
+        movq    $0, CT_GUARD_WORD(%rdi)
 .Lunchanged_\name:
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
 .Lgo_on_\name:
@@ -395,7 +400,7 @@
         cmpq    $0, CT_FRAME_CLIENT(%rbx)
         je      .Lno_exit_\name
         // Step 7
-        ENTER_GUARD BASE(\vectors), CT_REGS_EXIT, .Lexit_nested_\name
+        ENTER_GUARD BASE(\vectors), CT_REGS_EXIT | CT_REGS_HAS_FRAME, .Lexit_nested_\name
 .Lexit_entered_\name:
   .if \vectors
         movq    %rsp, %r8
@@ -414,9 +419,9 @@
         cmpq    %rax, %rsi
         jae     .Lexit_parent_\name
 .Lexit_parent_found_\name:
-        movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
+        // It does not run again, however it is left. (A list looks after that itself.)
+        movq    $0, CT_FRAME_CLIENT(%rbx)
         movq    CT_FRAME_EVENT(%rbx), %rdi
-        movq    %rdi, BASE(\vectors)+CT_REGS_EXIT_IP(%rsp)
         leaq    BASE(\vectors)(%rsp), %rcx
         leaq    CT_FRAME_DATA(%rbx), %r8
         call    *CT_CLIENT_EXIT(%rdx)
@@ -430,15 +435,14 @@
         testl   $CT_REGS_NESTED, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jnz     .Lexit_leave_nested_\name
         GET_GUARD
-        movq    $0, CT_GUARD_EPOCH(%rdi)
+        movq    $0, CT_GUARD_WORD(%rdi)
 .Lexit_left_\name:
         cmpq    $0, CT_FRAME_BLOCKS(%rbx)
         jne     .Lblocks_\name
 .Lblocks_freed_\name:
-        movq    $0, CT_FRAME_CLIENT(%rbx)
 .Lno_exit_\name:
-        // Step 8. Everything out of the frame, then let it go while its slot still says "alive", then use the slot.
         movq    $0, CT_FRAME_EVENT(%rbx)
+        // Step 8. Everything out of the frame, then let it go while its slot still says "alive", then use the slot.
         movq    IMPORT(THREAD), %rdi
         movq    CT_FRAME_PARENT(%rbx), %rax
         movq    %rax, %fs:CT_THREAD_TOP(%rdi)
@@ -466,6 +470,15 @@
 \name\()_aside:
         .globl  \name\()_aside, \name\()_aside_end
         .hidden \name\()_aside, \name\()_aside_end
+.Lno_exit_wanted_\name:
+        movq    $0, CT_FRAME_CLIENT(%rbx)
+        jmp     .Lexit_wanted_\name
+
+.Ltail_called_\name:
+        movl    %r10d, CT_FRAME_SLOT(%rbx)
+        movl    $CT_FLAG_PROBE | CT_FLAG_TAIL, CT_FRAME_FLAGS(%rbx)
+        jmp     .Lflags_set_\name
+
 \name\()_entry_threw:
         CATCH   \name\()_entry_called
 \name\()_exit_threw:
@@ -476,9 +489,13 @@
         jmp     .Lparent_known_\name
 
 .Lcheck_stack_\name:
+        KEEP    BASE(\vectors)
+        movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
+        movl    %r10d, BASE(\vectors)+CT_REGS_TARGET(%rsp)
         movq    %rbx, %rdi
         call    *IMPORT(STACK_SLOW)
         RELOAD  BASE(\vectors)
+        movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %r10d
         movq    BASE(\vectors)+CT_REGS_PARENT(%rsp), %rsi
         movq    IMPORT(THREAD), %rcx
         jmp     .Lstack_checked_\name
@@ -524,8 +541,14 @@
 \name\()_aside_end:
         .cfi_restore_state
 
+.Lother_next_\name:
+        movq    CT_FRAME_NEXT(%rdx), %rax
+        jmp     .Lnext_known_\name
+
         // No frame at hand: get one, or run the body unhooked.
 .Lno_frame_\name:
+        KEEP    BASE(\vectors)
+        movq    %rsi, BASE(\vectors)+CT_REGS_PARENT(%rsp)
         movl    %r10d, BASE(\vectors)+CT_REGS_TARGET(%rsp)
         movq    %rdx, %rdi
         leaq    BASE(\vectors)(%rsp), %rsi
@@ -541,7 +564,7 @@
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
         jmp     .Lunhooked_\name
 
-        BEGIN_SLOW \name, \vectors
+        BEGIN_SLOW \name, \vectors, CT_REGS_HAS_FRAME
         .cfi_endproc
         .size   \name, . - \name
 .endm

@@ -61,14 +61,9 @@ const HandlerCall* find_handler_call(std::uint64_t address) {
 /// The thread is being unwound from within a handler, as by pthread_exit.
 void leave_guard() {
   Guard* guard = ct_thread.guard;
-  if (guard->epoch == 0 || guard->epoch == Guard::kNoThread) return;
-  const auto& regs = *reinterpret_cast<const ct_regs*>(guard->sp);
-  if ((regs.flags & CT_REGS_NESTED) == 0) {
-    guard->epoch = 0;
-    return;
-  }
-  guard->sp = regs.saved_sp;
-  guard->epoch = regs.saved_epoch;
+  if (!guard->is_entered()) return;
+  const auto& regs = *reinterpret_cast<const ct_regs*>(guard->sp());
+  guard->word = (regs.flags & CT_REGS_NESTED) == 0 ? 0 : regs.saved_word;
 }
 
 /// An exception comes out of a handler.
@@ -136,7 +131,7 @@ extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exce
   if ((actions & kCleanupPhase) == 0 || !has_frame(address)) return kContinueUnwind;
   auto* frame = reinterpret_cast<CallFrame*>(unwinder.get_register(context, kRbx));
   const isa::SignalsBlocked blocked;
-  if (call != nullptr && call->kind == HandlerCall::kExit) begin_exit(*frame);
+  if (call != nullptr) begin_exit(*frame);
   report_unwound(*frame);
   ThreadState& thread = ct_thread;
   thread.top = frame->parent;
