@@ -8,6 +8,7 @@
 #include "ops/engine.h"
 #include "ops/originals.h"
 #include "ops/quiescence.h"
+#include "trampoline/guards.h"
 #include "trampoline/handlers.h"
 #include "trampoline/unwinder.h"
 

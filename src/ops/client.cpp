@@ -4,7 +4,7 @@
 #include <new>
 
 #include "isa/system.h"
-#include "trampoline/handlers.h"
+#include "trampoline/guards.h"
 
 namespace calltap::ops {
 

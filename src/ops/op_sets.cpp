@@ -4,6 +4,7 @@
 
 #include "ops/memory.h"
 #include "trampoline/code.h"
+#include "trampoline/guards.h"
 
 namespace calltap::ops {
 namespace {

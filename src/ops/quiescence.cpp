@@ -2,6 +2,7 @@
 
 #include "isa/system.h"
 #include "patch/core_sync.h"
+#include "trampoline/guards.h"
 #include "trampoline/handlers.h"
 
 namespace calltap::ops {

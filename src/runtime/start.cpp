@@ -10,6 +10,7 @@
 #include "recorder/process.h"
 #include "runtime/near_code.h"
 #include "runtime/session.h"
+#include "trampoline/guards.h"
 #include "trampoline/handlers.h"
 #include "trampoline/own_stack.h"
 

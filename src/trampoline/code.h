@@ -21,7 +21,6 @@ struct Imports {
   const void* event_slow;
   const void* entry_slow;
   const void* exit_enter_slow;
-  const void* free_blocks;
   const void* parent_slow;
   const void* tail_call;
   const void* no_frame;
@@ -37,7 +36,6 @@ static_assert(offsetof(Imports, exit_slow) == CT_IMPORT_EXIT_SLOW);
 static_assert(offsetof(Imports, event_slow) == CT_IMPORT_EVENT_SLOW);
 static_assert(offsetof(Imports, entry_slow) == CT_IMPORT_ENTRY_SLOW);
 static_assert(offsetof(Imports, exit_enter_slow) == CT_IMPORT_EXIT_ENTER_SLOW);
-static_assert(offsetof(Imports, free_blocks) == CT_IMPORT_FREE_BLOCKS);
 static_assert(offsetof(Imports, parent_slow) == CT_IMPORT_PARENT_SLOW);
 static_assert(offsetof(Imports, tail_call) == CT_IMPORT_TAIL_CALL);
 static_assert(offsetof(Imports, no_frame) == CT_IMPORT_NO_FRAME);
@@ -86,6 +84,8 @@ struct Code {
   DirectSlot* direct_table;  // one a slot
   CallHandler call_handler;
   ExitHandler call_exit_handler;
+  EntryHandler list_entries;  // list_client's handlers
+  ExitHandler list_exits;
   Imports* imports;
   const void** personality;
 };
@@ -103,3 +103,17 @@ extern "C" {
 /// The copy in the library that this is compiled into.
 extern const calltap::trampoline::Code ct_code;
 }
+
+// Within a copy. Everybody else goes through code().
+#pragma GCC visibility push(hidden)
+extern "C" {
+extern calltap::trampoline::Imports ct_imports;
+int ct_call_handler(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoline::Client* client,
+                    ct_regs* regs, void* data, const void* handler);
+int ct_list_entries(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoline::Client* list,
+                    ct_regs* regs, void* data, const calltap::trampoline::OpSet* set);
+void ct_list_exits(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoline::Client* list,
+                   ct_regs* regs, void* data);
+void ct_free_blocks(calltap::trampoline::CallFrame* frame);
+}
+#pragma GCC visibility pop

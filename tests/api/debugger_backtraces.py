@@ -17,6 +17,7 @@ FUNCTIONS = {"body": "hooked_function", "replacement": "replacement", "entry": "
              "override": "override_return", "direct": "in_direct_trampoline"}
 LIBRARY = "libcalltap.so"
 TRAMPOLINES = "libcalltap-trampolines.so"
+LIST = ("ct_call_handler", "ct_list_entries", "ct_list_exits")  # between a trampoline and a list's handlers
 MOST_STEPS = 3000  # of one hooked call
 MOST_PROBLEMS = 20
 
@@ -88,9 +89,8 @@ def check_stop(problems, clients, place):
         if not inner or inner[0][0] != "direct_trampoline":
             return problems.add(clients, place, f"not in the trampoline: {text}")
         inner = inner[1:]
-    # Between the list and its trampoline there may be functions of the library.
     foreign = [name for name, module in inner if module not in (LIBRARY, TRAMPOLINES)]
-    trampolines = [name for name, module in inner if module == TRAMPOLINES and name != "ct_call_handler"]
+    trampolines = [name for name, module in inner if module == TRAMPOLINES and name not in LIST]
     expected = expected_trampoline(clients, place)
     wanted = [] if expected is None else [expected]
     if place == "direct" and is_around(clients):

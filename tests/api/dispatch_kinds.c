@@ -73,7 +73,7 @@ static ct_ops* new_client(char letter, const struct DispatchClients* clients) {
     case 'p':
       return ct_new_probe(handlers->probe_entry, handlers->probe_exit, CT_DATA_MAX, NULL, flags);
     case 'x':
-      return ct_new_probe(NULL, handlers->probe_exit, 0, NULL, flags);
+      return ct_new_probe(NULL, handlers->probe_exit, CT_DATA_MAX, NULL, flags);
     case 'i':
       return ct_new_callback(clients->set_ip, NULL, flags | CT_IPMODIFY);
     case 'o':

@@ -37,6 +37,8 @@ constinit const calltap::trampoline::Code ct_code = {
     .direct_table = ct_direct_table,
     .call_handler = ct_call_handler,
     .call_exit_handler = ct_call_exit_handler,
+    .list_entries = ct_list_entries,
+    .list_exits = ct_list_exits,
     .imports = &ct_imports,
     .personality = &ct_personality_reference,
 };

@@ -22,7 +22,7 @@
 //   3  probe: claim a call frame and put the return point into the return slot
 //   4  probe: note in the call frame whose exit handler is to run, and which generation of it; the function's address
 //      last, it is what makes the rest count
-//   5  call the entry handler: the client's own, or run_list_entries
+//   5  call the entry handler: the client's own, or ct_list_entries
 //   6  leave the guard; go on at the record's target
 // Steps of an exit
 //   7  enter the guard; if the client's generation is still the noted one, call its exit handler; leave the guard
@@ -37,7 +37,7 @@
 #define TO_SLOT(vectors) (CT_REGS_OFFSET + BASE(vectors))
 
         .section calltap_trampolines, "ax", @progbits
-        .hidden ct_imports, ct_personality_reference, __start_calltap_trampolines, __stop_calltap_trampolines
+        .hidden ct_imports, ct_personality_reference, ct_free_blocks, __start_calltap_trampolines, __stop_calltap_trampolines
         .hidden ct_save_vectors, ct_restore_vectors, ct_save_results, ct_restore_results
 
 .macro SAVE_ARGUMENTS base
@@ -536,7 +536,7 @@
 
 .Lblocks_\name:
         movq    %rbx, %rdi
-        call    *IMPORT(FREE_BLOCKS)
+        call    ct_free_blocks
         jmp     .Lblocks_freed_\name
 \name\()_aside_end:
         .cfi_restore_state

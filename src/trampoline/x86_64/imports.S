@@ -23,7 +23,6 @@ ct_imports:
         NEEDS   CT_IMPORT_EVENT_SLOW, ct_event_slow
         NEEDS   CT_IMPORT_ENTRY_SLOW, ct_entry_slow
         NEEDS   CT_IMPORT_EXIT_ENTER_SLOW, ct_exit_enter_slow
-        NEEDS   CT_IMPORT_FREE_BLOCKS, ct_free_blocks
         NEEDS   CT_IMPORT_PARENT_SLOW, ct_parent_slow
         NEEDS   CT_IMPORT_TAIL_CALL, ct_tail_call
         NEEDS   CT_IMPORT_NO_FRAME, ct_no_frame

@@ -54,10 +54,7 @@ extern const char ct_pass[];
 extern const char ct_direct_slots[];
 extern const char ct_direct_none[];
 extern calltap::trampoline::DirectSlot ct_direct_table[CT_DIRECT_SLOTS];
-extern calltap::trampoline::Imports ct_imports;
 extern const void* ct_personality_reference;
-int ct_call_handler(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoline::Client* client,
-                    ct_regs* regs, void* data, const void* handler);
 void ct_call_exit_handler(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoline::Client* client,
                           ct_regs* regs, void* data);
 }
