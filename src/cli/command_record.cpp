@@ -142,6 +142,10 @@ void check_words(const RecordOptions& options) {
     throw CLI::ValidationError("a PROGRAM to record is missing: calltap record [OPTIONS] -- PROGRAM [ARGS]");
   }
   if (options.directory.empty()) throw CLI::ValidationError("-o: the name of a directory is missing");
+  if (options.directory[0] == '-') {
+    throw CLI::ValidationError(
+        fmt::format("-o: \"{0}\" is an option; a directory of that name is ./{0}", options.directory));
+  }
 }
 
 }  // namespace

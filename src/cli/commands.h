@@ -15,8 +15,11 @@ void add_replay(CLI::App& app, int& status);
 void add_graph(CLI::App& app, int& status);
 void add_info(CLI::App& app, int& status);
 
-/// Prints "calltap: <message>" to standard error, in red on a terminal. Returns 1, the status for a command
-/// that failed.
+/// Are colours wanted there? On a terminal that has them, unless NO_COLOR is set.
+bool wants_colour(int fd);
+
+/// Prints "calltap: <message>" to standard error, in red where colours are wanted. Returns 1, the status for
+/// a command that failed.
 int fail(const char* message);
 
 }  // namespace calltap::cli

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -9,8 +10,15 @@
 
 namespace calltap::cli {
 
+bool wants_colour(int fd) {
+  const char* refused = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  if (refused != nullptr && refused[0] != '\0') return false;
+  return ::isatty(fd) != 0 && terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
 int fail(const char* message) {
-  const bool colour = ::isatty(STDERR_FILENO) != 0;
+  const bool colour = wants_colour(STDERR_FILENO);
   std::fprintf(stderr, "%scalltap:%s %s\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "", message);
   return 1;
 }

@@ -46,8 +46,7 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     text.remove_prefix(1);
     if (text != "" && text != "B" && text != "iB") return std::nullopt;
   }
-  if (*number > kMost >> shift) return std::nullopt;
-  return *number << shift;
+  return *number > kMost >> shift ? kMost : *number << shift;
 }
 
 std::optional<std::uint64_t> parse_time(std::string_view text) {

@@ -36,7 +36,7 @@ int run_reading(const std::string& directory,
   allow_many_files();
   try {
     const trace::Session session = trace::open_session(directory);
-    export_::Output out(STDOUT_FILENO, ::isatty(STDOUT_FILENO) != 0);
+    export_::Output out(STDOUT_FILENO, wants_colour(STDOUT_FILENO));
     const export_::Reading reading = show(session, out);
     out.flush();
     for (const std::string& notice : notices(session, reading)) {

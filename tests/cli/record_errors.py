@@ -86,7 +86,8 @@ def test_bad_size(session):
 def test_size_out_of_range(session):
     for option, size, least, most in (("--buffer", "1", "128K", "128M"), ("--buffer", "127K", "128K", "128M"),
                                       ("--buffer", "129M", "128K", "128M"), ("--buffer", "1T", "128K", "128M"),
-                                      ("--max-size", "1", "64K", "1024T"), ("--max-size", "0", "64K", "1024T")):
+                                      ("--max-size", "1", "64K", "1024T"), ("--max-size", "0", "64K", "1024T"),
+                                      ("--max-size", "99999999999T", "64K", "1024T")):
         process = session.record([option, size], "calls_many", "10")
         expect_usage_error(process, option, size, least, most)
         expect(not session.directory.exists(), f"{option} {size}: a recording was made all the same")
@@ -108,6 +109,11 @@ def test_bad_mode(session):
 
 def test_unknown_option(session):
     expect_usage_error(session.record(["--explode"], "calls_many", "10"), ": --explode: not expected here")
+
+
+def test_directory_that_is_an_option(session):
+    expect_usage_error(session.run([session.calltap, "record", "-o", "--force", str(session.targets / "calls_many")]),
+                       "-o", '"--force"', "./--force")
 
 
 def test_pattern_that_is_missing(session):
