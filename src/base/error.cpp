@@ -27,6 +27,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCoun
     "the kernel offers no way to synchronise the instruction streams of all cores",
     "the site cannot be patched",
     "the branch target is out of reach",
+    "the address is not aligned as the instruction needs it",
     "a thread blocks SIGTRAP, so the trap protocol would kill it",
     "the code can only be converted while the process has a single thread",
     "cannot connect to calltap",

@@ -37,6 +37,7 @@ enum class ErrorCode : std::uint16_t {
   kCoreSyncUnavailable,
   kSiteNotPatchable,
   kOutOfReach,
+  kMisaligned,
   kThreadBlocksTrap,
   kNotSingleThreaded,
   // session
