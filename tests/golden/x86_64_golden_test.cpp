@@ -3,12 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "golden_file.h"
 #include "isa/x86_64/decode.h"
 #include "isa/x86_64/encode.h"
 #include "plan/plan.h"
@@ -21,16 +19,6 @@ using base::LinkAddress;
 using base::TargetAddress;
 using Bytes = std::vector<std::uint8_t>;
 namespace x86 = isa::x86_64;
-
-void compare_with_file(const std::string& drawing, const std::string& name) {
-  const std::string path = std::string(CALLTAP_GOLDEN_DIRECTORY) + "/x86_64/" + name;
-  if (std::getenv("CALLTAP_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << drawing;
-  std::ifstream file(path);
-  ASSERT_TRUE(file) << path;
-  std::stringstream expected;
-  expected << file.rdbuf();
-  EXPECT_EQ(drawing, expected.str());
-}
 
 std::string lines(std::span<const std::uint8_t> code, std::uint64_t address) {
   std::string text;
@@ -64,7 +52,7 @@ TEST(Golden, Encoders) {
     draw(("nop of " + std::to_string(length)).c_str(), x86::nop(length));
   }
   draw("stub", *x86::stub(at, at + 0x200000, 16));
-  compare_with_file(drawing, "encoders.txt");
+  test::compare_with_file(drawing, "x86_64/encoders.txt");
 }
 
 /// A function with its sled as it lies in memory, and what the patcher does to it.
@@ -186,7 +174,7 @@ TEST(Golden, PatchedForms) {
   drawing += Scene(8, false, nop(3), false).draw("0F 1F 00 behind a pad");
   drawing += Scene(8, true, nop(4), false).draw("0F 1F 40 00 behind a pad and ENDBR64");
   drawing += Scene(0, false, nop10, false).draw("66 2E 0F 1F 84 sib d32");
-  compare_with_file(drawing, "patched_forms.txt");
+  test::compare_with_file(drawing, "x86_64/patched_forms.txt");
 }
 
 }  // namespace
