@@ -435,12 +435,19 @@ bool on_idle_signal_stack(std::uint64_t address) {
 /// frame's memory is kept until the exact rule of frames.h proves it dead, or the call that has just
 /// overwritten its slot. A frame on another stack is dead if that is the signal stack and idle; otherwise it
 /// is passed over. Returns the first that lives on, or the bottom.
+///
+/// The links are hints: that of a dead frame may lead to one that was freed and is in use again, also by
+/// `self`, the call that asks. A call is younger than the one it was made by; where that is not so the chain
+/// ends.
 CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t sp, bool same_slot_is_dead,
-                          const CallFrame* stop) {
+                          const CallFrame* self) {
   constexpr int kMostForeign = 256;
   CallFrame* frame = newest;
-  for (int foreign = 0; frame != stop;) {
-    if (!is_settled(thread, *frame) || frame->owner >= bottom_frame.owner) return &bottom_frame;
+  std::uint64_t younger = ~std::uint64_t{0};
+  for (int foreign = 0; frame != self;) {
+    if (!is_settled(thread, *frame) || frame->owner >= bottom_frame.owner || frame->age >= younger)
+      return &bottom_frame;
+    younger = frame->age;
     CallFrame* parent = frame->parent;
     if (!on_own_stack(thread, frame->sp, frame->sp)) {
       if (++foreign > kMostForeign) return &bottom_frame;
@@ -456,7 +463,7 @@ CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t 
     }
     frame = parent;
   }
-  return frame;
+  return &bottom_frame;
 }
 
 }  // namespace
@@ -466,7 +473,7 @@ void ct_stack_slow(CallFrame* frame) {
   if (frame->parent->sp == CallFrame::kNoStack || !on_own_stack(thread, frame->sp, frame->sp)) return;
   const isa::SignalsBlocked blocked;
   const bool tail_call = is_in_trampoline(frame->return_address);
-  frame->parent = report_cut_off(thread, frame->parent, frame->sp, !tail_call, nullptr);
+  frame->parent = report_cut_off(thread, frame->parent, frame->sp, !tail_call, frame);
 }
 
 void ct_exit_slow(CallFrame* frame) {

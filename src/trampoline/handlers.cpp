@@ -35,8 +35,11 @@ namespace {
 
 /// The call's frame is the thread's newest, unless the handler has called hooked functions.
 const CallFrame& frame_of(const ct_regs& regs) {
+  constexpr int kMostNested = 1024;  // links are hints: they may lead astray
   const CallFrame* frame = ct_thread.top;
-  while (frame->sp != regs.sp() + 8 && frame->parent != nullptr) frame = frame->parent;
+  for (int i = 0; i < kMostNested && frame->sp != regs.sp() + 8 && frame->parent != nullptr; ++i) {
+    frame = frame->parent;
+  }
   return *frame;
 }
 
