@@ -89,12 +89,14 @@ ct_ops* ct_new_probe(ct_entry_handler* entry, ct_exit_handler* exit, size_t data
                      unsigned flags);
 /* For ct_register_direct() and ct_register_redirect(). */
 ct_ops* ct_new_ops(void* user, unsigned flags);
-/* Unregisters if need be. NULL is fine. Errors: as ct_unregister_ops(), and then nothing is freed. */
+/* Unregisters if need be; waits for handlers also if another thread is unregistering the ops. NULL is fine.
+ * Errors: as ct_unregister_ops(), and then nothing is freed. A freed ops is refused (-EINVAL) until its memory
+ * is another's. */
 int ct_free_ops(ct_ops* ops);
 
 void* ct_ops_user(const ct_ops* ops); /* any context */
 
-/* A name for ct_enabled_functions() and error texts; at most 63 bytes are kept. */
+/* A name for ct_enabled_functions() and error texts; at most 63 bytes are kept. NULL: none. */
 void ct_set_name(ct_ops* ops, const char* name);
 
 /* ----------------------------------------------------------------------
@@ -108,7 +110,8 @@ void ct_set_name(ct_ops* ops, const char* name);
  * and is matched with the symbol, the demangled signature, and the demangled name without parameters; "!"
  * removes what earlier patterns selected. `reset` drops what was there; with it, a registered ops goes from
  * the old filter to the new one without a moment in which it is attached to anything else. Changing the
- * filter of a registered ops is all or nothing.
+ * filter of a registered ops is all or nothing. A pattern that is NULL adds none: with `reset`, for dropping
+ * what there was, which may leave all functions selected.
  *
  * Errors: -EINVAL malformed pattern (the text has the column); for a registered ops as ct_register_ops().
  */
@@ -128,13 +131,15 @@ int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
  *
  * All or nothing: on an error no function is left attached to that was not before. Handlers may run before
  * these return. After an unregister or disable returns 0, none of the client's handlers runs and none will:
- * exits still pending are dropped, and what the client owns may be freed or unloaded.
+ * exits still pending are dropped, and what the client owns may be freed or unloaded. If waiting for handlers
+ * fails, the ops is left as by ct_disable_ops(), and can be unregistered again.
  *
  *   -ENOENT      no function matches
- *   -EEXIST      the ops is registered already
- *   -ESRCH       the ops is not registered
+ *   -EEXIST      the ops is registered already, or another thread is still unregistering it
+ *   -ESRCH       the ops is not registered, or another thread is unregistering it already: that its handlers
+ *                are done, only that thread knows when its call returns
  *   -EBUSY       a function has a redirect or a direct call already; the switch is off, the ops permanent
- *   -EINVAL      a redirect or direct call without a filter, or an ops without a handler
+ *   -EINVAL      a redirect or direct call without a filter, an ops without a handler, NULL or a freed ops
  *   -EOPNOTSUPP  a function named by symbol or address cannot be patched (the text has the reason)
  *   -EACCES      the trampoline or replacement is not in executable memory
  *   -ENOSPC      too many functions have had direct calls

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "api/error_text.h"
 #include "ops/engine.h"
@@ -18,6 +19,7 @@ using namespace calltap;
 using api::report;
 using base::ErrorCode;
 using base::Result;
+using ops::ClientState;
 using ops::EngineLock;
 using ops::Failure;
 using ops::Role;
@@ -47,6 +49,25 @@ int locked(const char* function, Operation operation, const void* frame = __buil
   // handlers.
   if (!done && failure.was_published) static_cast<void>(ops::wait_for_handlers());
   return report(function, done, failure);
+}
+
+/// What an operation needs of its ops. That it was freed shows until it is used for another.
+Result<void> check_client(const ct_ops* client, Failure& failure) {
+  if (client != nullptr && client->state != ClientState::kUnused) return {};
+  failure.reason = client == nullptr ? "the ops is NULL" : "the ops has been freed";
+  return ErrorCode::kInvalidArgument;
+}
+
+template <class Operation>
+int locked_on(const char* function, const ct_ops* client, Operation operation,
+              const void* frame = __builtin_frame_address(0)) {
+  return locked(
+      function,
+      [&](Failure& failure) -> Result<void> {
+        if (auto usable = check_client(client, failure); !usable) return usable;
+        return operation(failure);
+      },
+      frame);
 }
 
 ct_ops* make(const char* function, void* user, unsigned flags, trampoline::EntryHandler entry,
@@ -88,7 +109,7 @@ trampoline::ExitHandler as_exit(ct_exit_handler* exit) {
 /// Exchanges the filter for one that `change` makes of it.
 template <class Change>
 int change_filter(const char* function, ct_ops* client, Change change) {
-  return locked(function, [&](Failure& failure) -> Result<void> {
+  return locked_on(function, client, [&](Failure& failure) -> Result<void> {
     ops::FunctionFilter filter;
     if (auto copied = filter.copy_from(client->filter); !copied) return copied;
     if (auto changed = change(filter, failure); !changed) return changed;
@@ -96,26 +117,38 @@ int change_filter(const char* function, ct_ops* client, Change change) {
   });
 }
 
-/// For operations after which nobody may be running the client's handlers any more.
-int wait_and_finish(const char* function, ct_ops* client, bool unregistered) {
+int wait(const char* function) {
   const auto epoch = ops::wait_for_handlers();
-  if (!epoch) return report(function, Result<void>(epoch.error()), {});
+  return epoch ? 0 : report(function, Result<void>(epoch.error()), {});
+}
+
+/// Waits for the handlers of a client that is leaving since this generation. Another thread may be doing the
+/// same, and be done with it first.
+int wait_and_finish(const char* function, ct_ops* client, std::uint64_t generation) {
+  const auto epoch = ops::wait_for_handlers();
   const EngineLock lock;
-  if (unregistered) ops::finish_unregister(*client, *epoch);
+  if (!epoch) {
+    ops::cancel_unregister(*client, generation);
+    return report(function, Result<void>(epoch.error()), {});
+  }
+  ops::finish_unregister(*client, generation, *epoch);
   return 0;
 }
 
 int unregister(const char* function, ct_ops* client, Role role) {
-  const int failed = locked(function, [&](Failure& failure) -> Result<void> {
-    if (client->role != role) return ErrorCode::kNotRegistered;
-    return ops::begin_unregister(*client, failure);
+  std::uint64_t generation = 0;
+  const int failed = locked_on(function, client, [&](Failure& failure) -> Result<void> {
+    if (client->is_registered() && client->role != role) return ErrorCode::kNotRegistered;
+    auto begun = ops::begin_unregister(*client, failure);
+    generation = client->generation;
+    return begun;
   });
-  return failed != 0 ? failed : wait_and_finish(function, client, true);
+  return failed != 0 ? failed : wait_and_finish(function, client, generation);
 }
 
 int register_target(const char* function, ct_ops* client, Role role, const void* target) {
-  const int failed = locked(function, [&](Failure& failure) -> Result<void> {
-    if (client->is_registered()) return ErrorCode::kAlreadyRegistered;
+  return locked_on(function, client, [&](Failure& failure) -> Result<void> {
+    if (auto idle = ops::check_idle(*client, failure); !idle) return idle;
     if (client->entry != nullptr || client->exit != nullptr || (client->flags & CT_IPMODIFY) != 0) {
       return ErrorCode::kInvalidArgument;
     }
@@ -125,7 +158,6 @@ int register_target(const char* function, ct_ops* client, Role role, const void*
     if (!done) client->role = Role::kHandlers;
     return done;
   });
-  return failed;
 }
 
 }  // namespace
@@ -153,20 +185,33 @@ ct_ops* ct_new_ops(void* user, unsigned flags) { return make(__func__, user, fla
 
 int ct_free_ops(ct_ops* client) {
   if (client == nullptr) return 0;
-  if (client->is_registered()) {
-    if (const int failed = unregister(__func__, client, client->role); failed != 0) return failed;
-  }
-  return locked(__func__, [&](Failure&) -> Result<void> {
+  bool leaves = false;
+  std::uint64_t generation = 0;
+  const int failed = locked_on(__func__, client, [&](Failure& failure) -> Result<void> {
+    if (client->is_registered()) {
+      if (auto begun = ops::begin_unregister(*client, failure); !begun) return begun;
+    }
+    leaves = client->state == ClientState::kLeaving;
+    generation = client->generation;
+    if (!leaves) ops::free_client(*client);
+    return {};
+  });
+  if (failed != 0 || !leaves) return failed;
+  if (const int waited = wait_and_finish(__func__, client, generation); waited != 0) return waited;
+  return locked_on(__func__, client, [&](Failure& failure) -> Result<void> {
+    if (auto idle = ops::check_idle(*client, failure); !idle) return idle;
     ops::free_client(*client);
     return {};
   });
 }
 
-void* ct_ops_user(const ct_ops* client) { return client->user; }
+void* ct_ops_user(const ct_ops* client) { return client == nullptr ? nullptr : client->user; }
 
 void ct_set_name(ct_ops* client, const char* name) {
-  const std::size_t length = std::min(std::strlen(name), sizeof client->name - 1);
-  std::memcpy(client->name, name, length);
+  if (client == nullptr) return;
+  const std::string_view text = name == nullptr ? "" : name;
+  const std::size_t length = std::min(text.size(), sizeof client->name - 1);
+  std::memcpy(client->name, text.data(), length);
   client->name[length] = '\0';
 }
 
@@ -186,6 +231,10 @@ int ct_set_notrace(ct_ops* client, const char* pattern, int reset) {
 
 int ct_set_filter_symbol(ct_ops* client, const char* symbol, int reset) {
   return change_filter(__func__, client, [&](ops::FunctionFilter& filter, Failure& failure) -> Result<void> {
+    if (symbol == nullptr) {
+      failure.reason = "the symbol is NULL";
+      return ErrorCode::kInvalidArgument;
+    }
     if (auto found = ops::check_symbol(symbol, failure); !found) return found;
     if (reset != 0) filter.clear_patterns(false);
     return filter.add_symbol(symbol);
@@ -201,19 +250,20 @@ int ct_set_filter_ip(ct_ops* client, std::uint64_t ip, int remove, int reset) {
 }
 
 int ct_register_ops(ct_ops* client) {
-  return locked(__func__, [&](Failure& failure) { return ops::register_client(*client, failure); });
+  return locked_on(__func__, client,
+                   [&](Failure& failure) { return ops::register_client(*client, failure); });
 }
 
 int ct_unregister_ops(ct_ops* client) { return unregister(__func__, client, Role::kHandlers); }
 
 int ct_disable_ops(ct_ops* client) {
   const int failed =
-      locked(__func__, [&](Failure& failure) { return ops::disable_client(*client, failure); });
-  return failed != 0 ? failed : wait_and_finish(__func__, client, false);
+      locked_on(__func__, client, [&](Failure& failure) { return ops::disable_client(*client, failure); });
+  return failed != 0 ? failed : wait(__func__);
 }
 
 int ct_enable_ops(ct_ops* client) {
-  return locked(__func__, [&](Failure& failure) { return ops::enable_client(*client, failure); });
+  return locked_on(__func__, client, [&](Failure& failure) { return ops::enable_client(*client, failure); });
 }
 
 int ct_register_direct(ct_ops* client, const void* trampoline) {
@@ -223,7 +273,7 @@ int ct_register_direct(ct_ops* client, const void* trampoline) {
 int ct_unregister_direct(ct_ops* client) { return unregister(__func__, client, Role::kDirect); }
 
 int ct_modify_direct(ct_ops* client, const void* trampoline) {
-  return locked(__func__, [&](Failure& failure) {
+  return locked_on(__func__, client, [&](Failure& failure) {
     return ops::modify_direct(*client, reinterpret_cast<std::uint64_t>(trampoline), failure);
   });
 }
@@ -246,14 +296,13 @@ void* ct_original(const void* function) {
 int ct_set_enabled(int enabled) {
   const int failed =
       locked(__func__, [&](Failure& failure) { return ops::set_switch(enabled != 0, failure); });
-  if (failed != 0 || enabled != 0) return failed;
-  const auto epoch = ops::wait_for_handlers();
-  return epoch ? 0 : report(__func__, Result<void>(epoch.error()), {});
+  return failed != 0 || enabled != 0 ? failed : wait(__func__);
 }
 
 int ct_enabled(void) { return ops::is_switched_on() ? 1 : 0; }
 
 long ct_enabled_functions(char* text, std::size_t size) {
+  if (text == nullptr) size = 0;
   struct Output {
     char* text;
     std::size_t size;
@@ -277,16 +326,18 @@ long ct_enabled_functions(char* text, std::size_t size) {
 }
 
 std::uint64_t ct_ops_hits(const ct_ops* client) {
+  if (client == nullptr) return 0;
   return trampoline::sum_counters(*client).hits - client->counted_before.hits;
 }
 
 std::uint64_t ct_ops_missed(const ct_ops* client) {
+  if (client == nullptr) return 0;
   return trampoline::sum_counters(*client).missed - client->counted_before.missed;
 }
 
 std::uint64_t ct_handlers_thrown(void) { return trampoline::handlers_thrown(); }
 
-std::size_t ct_ops_functions(const ct_ops* client) { return client->functions; }
+std::size_t ct_ops_functions(const ct_ops* client) { return client == nullptr ? 0 : client->functions; }
 }
 
 #pragma GCC visibility pop

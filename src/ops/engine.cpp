@@ -203,6 +203,12 @@ Result<void> start_engine(EngineStart when) {
 
 namespace {
 
+constexpr std::string_view kLeavingText = "another thread is unregistering it";
+
+bool is_leaving(const ct_ops& client, std::uint64_t generation) {
+  return client.state == ClientState::kLeaving && client.generation == generation;
+}
+
 /// The second half of registering and enabling.
 Result<void> attach_if_switched_on(ct_ops& client, Failure& failure) {
   if (auto attached = attach(client, client.filter, failure, switched_on); !attached) {
@@ -215,9 +221,14 @@ Result<void> attach_if_switched_on(ct_ops& client, Failure& failure) {
 
 }  // namespace
 
+Result<void> check_idle(const ct_ops& client, Failure& failure) {
+  if (client.state == ClientState::kLeaving) failure.reason = kLeavingText;
+  return client.state == ClientState::kIdle ? Result<void>() : ErrorCode::kAlreadyRegistered;
+}
+
 Result<void> register_client(ct_ops& client, Failure& failure) {
   const OpenModules open;
-  if (client.state != ClientState::kIdle) return ErrorCode::kAlreadyRegistered;
+  if (auto idle = check_idle(client, failure); !idle) return idle;
   if (client.role == Role::kHandlers) {
     if (client.entry == nullptr && client.exit == nullptr && !client.is_recorder)
       return ErrorCode::kNoHandler;
@@ -233,6 +244,7 @@ Result<void> register_client(ct_ops& client, Failure& failure) {
 }
 
 Result<void> begin_unregister(ct_ops& client, Failure& failure) {
+  if (client.state == ClientState::kLeaving) failure.reason = kLeavingText;
   if (!client.is_registered()) return ErrorCode::kNotRegistered;
   if (auto detached = detach(client, failure); !detached) return detached;
   ++client.generation;
@@ -240,10 +252,16 @@ Result<void> begin_unregister(ct_ops& client, Failure& failure) {
   return {};
 }
 
-void finish_unregister(ct_ops& client, std::uint64_t epoch) {
-  client.state = ClientState::kIdle;
-  client.role = Role::kHandlers;  // the next registration may be of another kind
+void finish_unregister(ct_ops& client, std::uint64_t generation, std::uint64_t epoch) {
+  if (is_leaving(client, generation)) {
+    client.state = ClientState::kIdle;
+    client.role = Role::kHandlers;  // the next registration may be of another kind
+  }
   free_retired_before(epoch);
+}
+
+void cancel_unregister(ct_ops& client, std::uint64_t generation) {
+  if (is_leaving(client, generation)) client.state = ClientState::kDisabled;
 }
 
 void free_unused_sets() {

@@ -53,10 +53,15 @@ struct Failure {
 /// Errors: kAlreadyRegistered, kNoHandler, kNoFilter, kNoMatch, kHasDirect, kHasRedirect, kSiteNotPatchable,
 /// kSwitchedOff, kPatchingStopped, kOutOfMemory, and those of patch::Patcher.
 base::Result<void> register_client(ct_ops& client, Failure& failure);
-/// Detaches from all sites. The caller then waits for handlers, and calls finish_unregister(). Errors:
-/// kNotRegistered, kOutOfMemory.
+/// It is neither registered nor leaving. Errors: kAlreadyRegistered.
+base::Result<void> check_idle(const ct_ops& client, Failure& failure);
+/// Detaches from all sites; the client is leaving from then on. The caller then waits for handlers, and calls
+/// finish_unregister() with the client's generation. Errors: kNotRegistered, kOutOfMemory.
 base::Result<void> begin_unregister(ct_ops& client, Failure& failure);
-void finish_unregister(ct_ops& client, std::uint64_t epoch);
+/// Does nothing to a client that is not leaving since that generation: somebody else has finished it.
+void finish_unregister(ct_ops& client, std::uint64_t generation, std::uint64_t epoch);
+/// The wait has failed: the client is a disabled one, which can be unregistered again.
+void cancel_unregister(ct_ops& client, std::uint64_t generation);
 /// After any operation: frees sets that nobody has any more, now and then and without waiting, for a program
 /// that never unregisters anything may change filters for ever.
 void free_unused_sets();
