@@ -29,6 +29,10 @@ void append_sites(const SourceModule& module, std::vector<SiteRow>& rows) {
   auto sites = site::discover(module.file);
   if (!sites) throw SourceError(fmt::format("{}: {}", module.path, base::text(sites.error().code)));
   if (sites->empty()) return;
+  // Sites are found on every machine, ways to patch them only planned on this one yet.
+  if (module.file.machine() != site::Machine::kX86_64) {
+    throw SourceError(fmt::format("{}: {}", module.path, base::text(base::ErrorCode::kElfForeignMachine)));
+  }
   auto symbols = site::SymbolTable::load(module.file, "/usr/lib/debug", module.path.c_str());
   if (!symbols) throw SourceError(fmt::format("{}: {}", module.path, base::text(symbols.error().code)));
   site::Demangler demangler(abi::__cxa_demangle, std::free);

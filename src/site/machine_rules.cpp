@@ -2,6 +2,13 @@
 
 #include <elf.h>
 
+#include <algorithm>
+#include <span>
+
+#include "isa/aarch64/decode.h"
+#include "isa/aarch64/sled_forms.h"
+#include "isa/riscv64/decode.h"
+#include "isa/riscv64/sled_forms.h"
 #include "isa/x86_64/decode.h"
 
 namespace calltap::site {
@@ -24,8 +31,53 @@ constexpr MachineRules kX86_64 = {
     .has_room = has_room_x86_64,
 };
 
+/// Any of the table's forms.
+template <class Sled>
+bool fits_any(std::span<const Sled> sleds, const Site& site) {
+  return std::any_of(sleds.begin(), sleds.end(), [&](const Sled& sled) {
+    return site.first_nop_bytes == sled.first_nop_bytes && site.pad_bytes >= sled.pad_bytes &&
+           site.entry_bytes >= sled.length();
+  });
+}
+
+bool has_room_aarch64(const Site& site) {
+  return fits_any(std::span<const isa::aarch64::Sled>(isa::aarch64::kSleds), site);
+}
+
+constexpr MachineRules kAArch64 = {
+    .nop_length = isa::aarch64::nop_length,
+    .is_landing_pad = isa::aarch64::is_landing_pad,
+    .landing_pad_bytes = isa::aarch64::kLandingPadBytes,
+    .relative_relocation = R_AARCH64_RELATIVE,
+    .absolute_relocation = R_AARCH64_ABS64,
+    .has_room = has_room_aarch64,
+};
+
+bool has_room_riscv64(const Site& site) {
+  return fits_any(std::span<const isa::riscv64::Sled>(isa::riscv64::kSleds), site);
+}
+
+constexpr MachineRules kRiscV64 = {
+    .nop_length = isa::riscv64::nop_length,
+    .is_landing_pad = [](MachineRules::Code) { return false; },  // compilers of today leave none
+    .landing_pad_bytes = 0,
+    .relative_relocation = R_RISCV_RELATIVE,
+    .absolute_relocation = R_RISCV_64,
+    .has_room = has_room_riscv64,
+};
+
 }  // namespace
 
-const MachineRules* rules_for(Machine machine) { return machine == Machine::kX86_64 ? &kX86_64 : nullptr; }
+const MachineRules* rules_for(Machine machine) {
+  switch (machine) {
+    case Machine::kX86_64:
+      return &kX86_64;
+    case Machine::kAArch64:
+      return &kAArch64;
+    case Machine::kRiscV64:
+      return &kRiscV64;
+  }
+  return nullptr;
+}
 
 }  // namespace calltap::site

@@ -53,7 +53,10 @@ std::vector<std::uint8_t> read_bytes(const std::string& path) {
 std::map<std::string, std::uint64_t> demo_functions(const std::string& path) {
   std::map<std::string, std::uint64_t> functions;
   std::istringstream lines(run("nm --defined-only " + path));
-  for (std::string address, type, name; lines >> address >> type >> name;) {
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string address, type, name;  // clang's labels of RISC-V entries have no name
+    words >> address >> type >> name;
     if (name.find("demo_") != std::string::npos) functions[name] = std::stoull(address, nullptr, 16);
   }
   return functions;
