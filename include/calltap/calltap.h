@@ -90,8 +90,8 @@ ct_ops* ct_new_probe(ct_entry_handler* entry, ct_exit_handler* exit, size_t data
 /* For ct_register_direct() and ct_register_redirect(). */
 ct_ops* ct_new_ops(void* user, unsigned flags);
 /* Unregisters if need be; waits for handlers also if another thread is unregistering the ops. NULL is fine.
- * Errors: as ct_unregister_ops(), and then nothing is freed. A freed ops is refused (-EINVAL) until its memory
- * is another's. */
+ * Errors: as ct_unregister_ops(), and then nothing is freed. A freed ops is refused (-EINVAL) until its
+ * memory is another's. */
 int ct_free_ops(ct_ops* ops);
 
 void* ct_ops_user(const ct_ops* ops); /* any context */
@@ -139,7 +139,8 @@ int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
  *   -ESRCH       the ops is not registered, or another thread is unregistering it already: that its handlers
  *                are done, only that thread knows when its call returns
  *   -EBUSY       a function has a redirect or a direct call already; the switch is off, the ops permanent
- *   -EINVAL      a redirect or direct call without a filter, an ops without a handler, NULL or a freed ops
+ *   -EINVAL      a redirect or direct call without a filter, or of a function to itself; an ops without a
+ *                handler; NULL or a freed ops
  *   -EOPNOTSUPP  a function named by symbol or address cannot be patched (the text has the reason)
  *   -EACCES      the trampoline or replacement is not in executable memory
  *   -ENOSPC      too many functions have had direct calls
@@ -167,7 +168,9 @@ int ct_unregister_direct(ct_ops* ops);
 /* Every call sees the old or the new target. */
 int ct_modify_direct(ct_ops* ops, const void* trampoline);
 
-/* A redirect: the functions are replaced by `replacement`, which has their signature. */
+/* A redirect: the functions are replaced by `replacement`, which has their signature. It is not one of them
+ * (-EINVAL); that redirects of several ops do not lead in a circle, or back from a replacement that calls the
+ * function instead of ct_original(), is the program's to see to. */
 int ct_register_redirect(ct_ops* ops, const void* replacement);
 int ct_unregister_redirect(ct_ops* ops);
 /* The function itself, past all hooks: what a replacement calls as the original. NULL if the address is not
@@ -244,7 +247,9 @@ int ct_regs_unwound(const ct_regs* regs);
 void ct_regs_override_return(ct_regs* regs, uint64_t value);
 void ct_regs_override_double_return(ct_regs* regs, double value);
 int ct_regs_overridden(const ct_regs* regs);
-/* In entry handlers with CT_IPMODIFY: go on at this address instead of the function. */
+/* In entry handlers with CT_IPMODIFY: go on at this address instead of the function; at the function's own:
+ * as if nobody had asked. A handler of an ops without CT_IPMODIFY must not call this. That is not checked:
+ * the registers do not know whose handler they are given to, and it takes effect, past a redirect too. */
 void ct_regs_set_ip(ct_regs* regs, uint64_t ip);
 
 #ifdef __cplusplus

@@ -72,6 +72,10 @@ int ct_regs_overridden(const ct_regs* regs) { return (regs->flags & CT_REGS_OVER
 
 void ct_regs_set_ip(ct_regs* regs, std::uint64_t ip) {
   if (is_exit(regs) || (regs->flags & CT_REGS_OVERRIDE) != 0) return;
+  if (ip == regs->record->entry) {  // there the handler would be called again
+    regs->flags &= ~static_cast<std::uint32_t>(CT_REGS_SET_IP);
+    return;
+  }
   regs->target = ip;
   regs->flags |= CT_REGS_SET_IP;
 }

@@ -301,9 +301,19 @@ Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Fai
 }
 
 Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failure) {
+  const OpenModules open;
   if (!client.is_registered() || client.role != Role::kDirect) return ErrorCode::kNotRegistered;
   if (!is_executable(target)) return Error(ErrorCode::kNotExecutable, 0, target);
-  static_cast<void>(failure);
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    const SiteRecord* own = nullptr;
+    for_each_function(client, *m, [&](const SiteRecord& record) {
+      if (is_own_target(client, record, target)) own = &record;
+    });
+    if (own == nullptr) continue;
+    if (open_module(*m)) blame(failure, *m, own->entry);
+    failure.reason = kOwnTargetText;
+    return Error(ErrorCode::kInvalidArgument, 0, target);
+  }
   client.target = target;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     for_each_function(client, *m, [](SiteRecord& record) { publish_handler(record); });

@@ -46,17 +46,21 @@ Transaction::~Transaction() {
   for (const Change& change : changes_) release_set(*change.after);
 }
 
-void Transaction::blame(const Module& module, std::uint64_t entry) {
-  char buffer[sizeof failure_.function];
+void blame(Failure& failure, const Module& module, std::uint64_t entry) {
+  char buffer[sizeof failure.function];
   const std::string_view name = module.function_name(entry, buffer);
-  const std::size_t length = std::min(name.size(), sizeof failure_.function - 1);
-  std::memmove(failure_.function, name.data(), length);
-  failure_.function[length] = '\0';
+  const std::size_t length = std::min(name.size(), sizeof failure.function - 1);
+  std::memmove(failure.function, name.data(), length);
+  failure.function[length] = '\0';
 }
 
 Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
   if (has_client(record, client_))
     return staying_.push_back(&record) ? Result<void>() : ErrorCode::kOutOfMemory;
+  if (is_own_target(client_, record, client_.target)) {
+    failure_.reason = kOwnTargetText;
+    return ErrorCode::kInvalidArgument;
+  }
   if (client_.role == Role::kDirect || client_.is_redirect()) {
     SpecialSite* special = make_special(record);
     if (special == nullptr) return ErrorCode::kOutOfMemory;
@@ -92,7 +96,7 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
       ++count.refused;
       char buffer[512];
       if (!matcher.is_exact(module.function_name(entry, buffer), entry)) continue;
-      blame(module, entry);
+      blame(failure_, module, entry);
       const site::SiteProblem problem = module.sites[i].problem;
       if (problem != site::SiteProblem::kNone) failure_.reason = site::text(problem);
       return Error(ErrorCode::kSiteNotPatchable, 0, entry);
@@ -101,7 +105,7 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
     if (record == last) continue;  // recorded twice
     last = record;
     if (auto added = add_site(module, *record); !added) {
-      blame(module, entry);
+      blame(failure_, module, entry);
       return Error(added.error().code, 0, entry);
     }
   }

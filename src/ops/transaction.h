@@ -10,6 +10,13 @@ namespace calltap::ops {
 /// The client is one of the function's.
 [[nodiscard]] bool has_client(const trampoline::SiteRecord& record, const ct_ops& client);
 
+/// The function would be its own trampoline or replacement, and call itself for ever.
+[[nodiscard]] inline bool is_own_target(const ct_ops& client, const trampoline::SiteRecord& record,
+                                        std::uint64_t target) {
+  return client.role != Role::kHandlers && record.entry == target;
+}
+inline constexpr std::string_view kOwnTargetText = "a function cannot be its own trampoline or replacement";
+
 /// Calls visit(SiteRecord&) for the module's functions that have the client.
 template <class Visit>
 void for_each_function(const ct_ops& client, Module& module, Visit visit) {
@@ -25,6 +32,9 @@ void for_each_function(const ct_ops& client, Module& module, Visit visit) {
 }
 /// The module is about to go.
 void forget_functions(ct_ops& client, const Module& module);
+
+/// Notes the name of the function at fault. The module is open.
+void blame(Failure& failure, const Module& module, std::uint64_t entry);
 
 /// Collect changes, then publish() them. What was collected and not published is given back with the object.
 /// Under the engine's lock.
@@ -64,7 +74,6 @@ class Transaction {
   base::Result<void> prepare(Module& module, std::span<const std::uint32_t> selected,
                              base::Array<trampoline::SiteRecord*>& records);
   base::Result<void> add_site(Module& module, trampoline::SiteRecord& record);
-  void blame(const Module& module, std::uint64_t entry);
   void apply(const Change& change, bool forward);
   base::Result<void> toggle(bool on, bool undo);
   [[nodiscard]] static bool is_wanted(const trampoline::SiteRecord& record);
