@@ -196,6 +196,15 @@ std::uint64_t sweep(ThreadState& thread) {
     put_free(thread, frame);
     ++free_frames;
   });
+  if (is_settled(thread, *thread.top)) return free_frames;
+  // The newest call was a dead one: the next may have been cut off with it.
+  thread.top = &bottom_frame;
+  std::uint64_t age = 0;
+  for_each_frame(thread, [&](CallFrame& frame) {
+    if (!is_settled(thread, frame) || frame.age < age) return;
+    thread.top = &frame;
+    age = frame.age;
+  });
   return free_frames;
 }
 
@@ -430,27 +439,42 @@ bool on_idle_signal_stack(std::uint64_t address) {
          address <= low + stack.ss_size;
 }
 
+/// Reports every call whose frame lies below `sp` on the thread's own stack: all of them were cut off. Those
+/// that were made last come first, as far as addresses tell.
+void report_below(ThreadState& thread, std::uint64_t sp, const CallFrame* self) {
+  for (FrameChunk* chunk = thread.chunks; chunk != nullptr;
+       chunk = chunk->next.load(std::memory_order_relaxed)) {
+    for (std::uint32_t i = chunk->count; i-- > 0;) {
+      CallFrame& frame = chunk->frames()[i];
+      if (&frame == self || !is_settled(thread, frame) || frame.sp >= sp) continue;
+      if (on_own_stack(thread, frame.sp, frame.sp)) report_unwound(frame);
+    }
+  }
+}
+
 /// Which frames, from the newest on, were cut off by a longjmp, seen from a call at `sp` on the thread's own
 /// stack? There their order tells, and an unwound exit is written at once. That is only for the trace: a
 /// frame's memory is kept until the exact rule of frames.h proves it dead, or the call that has just
 /// overwritten its slot. A frame on another stack is dead if that is the signal stack and idle; otherwise it
-/// is passed over. Returns the first that lives on, or the bottom.
+/// is passed over. Returns the first that lives on, or the bottom. The chain should end at `stop`.
 ///
-/// The links are hints: that of a dead frame may lead to one that was freed and is in use again, also by
-/// `self`, the call that asks. A call is younger than the one it was made by; where that is not so the chain
-/// ends.
+/// The links are hints: that of a dead frame may lead to one that was freed, and is perhaps in use again,
+/// also by `self`, the call that asks. A call is younger than the one it was made by; where that is not so
+/// the chain ends, and all frames are looked at.
 CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t sp, bool same_slot_is_dead,
-                          const CallFrame* self) {
+                          const CallFrame* self, const CallFrame* stop) {
   constexpr int kMostForeign = 256;
   CallFrame* frame = newest;
   std::uint64_t younger = ~std::uint64_t{0};
-  for (int foreign = 0; frame != self;) {
-    if (!is_settled(thread, *frame) || frame->owner >= bottom_frame.owner || frame->age >= younger)
-      return &bottom_frame;
+  for (int foreign = 0; frame != stop && foreign <= kMostForeign;) {
+    if (frame == self || frame == &bottom_frame || !is_settled(thread, *frame) || frame->age >= younger) {
+      report_below(thread, sp, self);
+      break;
+    }
     younger = frame->age;
     CallFrame* parent = frame->parent;
     if (!on_own_stack(thread, frame->sp, frame->sp)) {
-      if (++foreign > kMostForeign) return &bottom_frame;
+      ++foreign;
       if (on_idle_signal_stack(frame->sp)) {
         report_unwound(*frame);
         put_free(thread, *frame);
@@ -473,7 +497,7 @@ void ct_stack_slow(CallFrame* frame) {
   if (frame->parent->sp == CallFrame::kNoStack || !on_own_stack(thread, frame->sp, frame->sp)) return;
   const isa::SignalsBlocked blocked;
   const bool tail_call = is_in_trampoline(frame->return_address);
-  frame->parent = report_cut_off(thread, frame->parent, frame->sp, !tail_call, frame);
+  frame->parent = report_cut_off(thread, frame->parent, frame->sp, !tail_call, frame, &bottom_frame);
 }
 
 void ct_exit_slow(CallFrame* frame) {
@@ -481,5 +505,6 @@ void ct_exit_slow(CallFrame* frame) {
   const isa::SignalsBlocked blocked;
   CallFrame* newest = thread.top;
   thread.top = frame;  // where is_writing_in() finds it while its exit is written
-  if (on_own_stack(thread, frame->sp, frame->sp)) report_cut_off(thread, newest, frame->sp, true, frame);
+  if (on_own_stack(thread, frame->sp, frame->sp))
+    report_cut_off(thread, newest, frame->sp, true, nullptr, frame);
 }
