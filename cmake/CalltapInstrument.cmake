@@ -5,6 +5,8 @@
 #     that nobody watches costs one NOP. PUBLIC and INTERFACE pass the flag on to the targets that link to it.
 #     GCC 11 and 12 also get -B with the directory of an assembler that corrects what they write about entries (gcc/as
 #     says what is wrong with it), when compiling and, for -flto, when linking. Static libraries pass that on too.
+#     GCC also gets -fno-ipa-stack-alignment, so that a function that replaces another, or a direct call's trampoline,
+#     finds the stack aligned (handlers always do).
 #
 #   calltap_entry_flag(variable)
 #     The flag for the entries as a string, for other build systems; without -B. Makefiles can have all of it from
@@ -95,7 +97,8 @@ function(calltap_instrument target)
   endif()
 
   calltap_entry_flag(flag)
-  target_compile_options(${target} ${scope} $<$<COMPILE_LANGUAGE:C,CXX>:${flag}>)
+  target_compile_options(${target} ${scope} $<$<COMPILE_LANGUAGE:C,CXX>:${flag}>
+    $<$<OR:$<COMPILE_LANG_AND_ID:C,GNU>,$<COMPILE_LANG_AND_ID:CXX,GNU>>:-fno-ipa-stack-alignment>)
   get_property(directory GLOBAL PROPERTY CALLTAP_GCC_DIRECTORY)
   # With -flto the assembler runs when the objects are linked: those of a static library in whatever links it.
   set(link_scope ${scope})

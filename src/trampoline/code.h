@@ -70,7 +70,7 @@ struct Code {
   CodeRange calling_around;  // what lies here as a return address is a return point
   const char* return_points[4];
   CodeRange with_frame[8];  // where the register that points to the call frame does so
-  HandlerCall handler_calls[8];
+  HandlerCall handler_calls[14];
   // As SiteRecord::handler
   const char* recorder;
   const char* bare_hook;

@@ -9,7 +9,7 @@
 //   lost       r11, flags; on return also rcx rsi rdi r8-r10
 //   The trampolines without `_vectors` are for handlers that use general registers only.
 //
-// Stack while handlers run, E = address of the return slot, a multiple of 16 plus 8:
+// Stack while handlers run, E = address of the return slot, a multiple of 16 plus 8 (or a multiple of 16: see CALL_ENTRY_ALIGNED):
 //
 //   E        return address (entry), the return point (probe)
 //   E-8      free: holds a jump's target when the call is passed on
@@ -37,7 +37,7 @@
 #define TO_SLOT(vectors) (CT_REGS_OFFSET + BASE(vectors))
 
         .section calltap_trampolines, "ax", @progbits
-        .hidden ct_imports, ct_personality_reference, ct_free_blocks, __start_calltap_trampolines, __stop_calltap_trampolines
+        .hidden ct_imports, ct_personality_reference, ct_free_blocks, ct_call_aligned, __start_calltap_trampolines, __stop_calltap_trampolines
         .hidden ct_save_vectors, ct_restore_vectors, ct_save_results, ct_restore_results
 
 .macro SAVE_ARGUMENTS base
@@ -185,14 +185,23 @@
 .endm
 
 // Step 5: the arguments that all entry handlers have, and the call. `data` is in r8.
-.macro CALL_ENTRY base
+.macro CALL_ENTRY base, misaligned
         movq    CT_SET_HITS(%r9), %rdx
         addq    CT_GUARD_COUNTERS(%rdi), %rdx
         incq    (%rdx)
         movq    CT_RECORD_ENTRY(%r11), %rdi
         movq    CT_SET_CLIENT(%r9), %rdx
         leaq    \base(%rsp), %rcx
+        testl   $8, %esp
+        jnz     \misaligned
         call    *CT_SET_ENTRY(%r9)
+.endm
+
+// GCC does not keep the stack aligned for functions of the same source file of which it knows that they need no
+// alignment (-fipa-stack-alignment). Their handlers do.
+.macro CALL_ENTRY_ALIGNED
+        movq    CT_SET_ENTRY(%r9), %rax
+        call    ct_call_aligned
 .endm
 
 // A handler threw, and the unwinder has put the exception into rax: see ct_personality. Not 0 from an entry handler
@@ -221,8 +230,8 @@
 .endm
 
 .macro ENTRY name, vectors
-        .globl  \name, \name\()_called, \name\()_threw
-        .hidden \name, \name\()_called, \name\()_threw
+        .globl  \name, \name\()_called, \name\()_called_aligned, \name\()_threw
+        .hidden \name, \name\()_called, \name\()_called_aligned, \name\()_threw
         .type   \name, @function
         .p2align 6
 \name:
@@ -230,7 +239,7 @@
         .cfi_personality 0x9b, ct_personality_reference
         BEGIN   \name, \vectors, 0
         xorl    %r8d, %r8d
-        CALL_ENTRY BASE(\vectors)
+        CALL_ENTRY BASE(\vectors), .Lmisaligned_\name
 \name\()_called:
   .if \vectors
         movq    %rsp, %r8
@@ -253,6 +262,11 @@
 
 \name\()_threw:
         CATCH   \name\()_called
+
+.Lmisaligned_\name:
+        CALL_ENTRY_ALIGNED
+\name\()_called_aligned:
+        jmp     \name\()_called
 
 .Lchanged_\name:
         LEAVE_GUARD BASE(\vectors)
@@ -302,6 +316,8 @@
 .macro PROBE name, vectors, return_point
         .globl  \name, \name\()_owned, \name\()_let_go, \name\()_entry_called, \name\()_entry_threw
         .globl  \name\()_exit_called, \name\()_exit_threw, \return_point
+        .globl  \name\()_entry_called_aligned, \name\()_exit_called_aligned
+        .hidden \name\()_entry_called_aligned, \name\()_exit_called_aligned
         .hidden \name, \name\()_owned, \name\()_let_go, \name\()_entry_called, \name\()_entry_threw
         .hidden \name\()_exit_called, \name\()_exit_threw, \return_point
         .type   \name, @function
@@ -364,7 +380,7 @@
         movq    $0, 16(%r8)
         movq    $0, 24(%r8)
 .Lno_data_\name:
-        CALL_ENTRY BASE(\vectors)
+        CALL_ENTRY BASE(\vectors), .Lmisaligned_\name
 \name\()_entry_called:
         testl   %eax, %eax
         jnz     .Lno_exit_wanted_\name
@@ -424,6 +440,8 @@
         movq    CT_FRAME_EVENT(%rbx), %rdi
         leaq    BASE(\vectors)(%rsp), %rcx
         leaq    CT_FRAME_DATA(%rbx), %r8
+        testl   $8, %esp
+        jnz     .Lexit_misaligned_\name
         call    *CT_CLIENT_EXIT(%rdx)
 \name\()_exit_called:
 .Lexit_called_\name:
@@ -478,6 +496,16 @@
         movl    %r10d, CT_FRAME_SLOT(%rbx)
         movl    $CT_FLAG_PROBE | CT_FLAG_TAIL, CT_FRAME_FLAGS(%rbx)
         jmp     .Lflags_set_\name
+
+.Lmisaligned_\name:
+        CALL_ENTRY_ALIGNED
+\name\()_entry_called_aligned:
+        jmp     \name\()_entry_called
+.Lexit_misaligned_\name:
+        movq    CT_CLIENT_EXIT(%rdx), %rax
+        call    ct_call_aligned
+\name\()_exit_called_aligned:
+        jmp     \name\()_exit_called
 
 \name\()_entry_threw:
         CATCH   \name\()_entry_called

@@ -214,6 +214,7 @@ FUNCTION ct_call_exit_handler
         .cfi_offset 3, -24
         .cfi_offset 12, -32
         subq    $CT_VECTORS_BYTES, %rsp
+        andq    $-16, %rsp
         movq    %r8, %rbx
         pushq   %rdx
         pushq   %rcx
@@ -264,5 +265,19 @@ ct_call_handler_threw:
         movl    $1, %eax
         jmp     ct_call_handler_called
 END_FUNCTION ct_call_handler
+
+// Calls the function in rax, with its arguments where they are, on an aligned stack.
+FUNCTION ct_call_aligned
+        pushq   %rbp
+        .cfi_def_cfa_offset 16
+        .cfi_offset 6, -16
+        movq    %rsp, %rbp
+        .cfi_def_cfa_register 6
+        andq    $-16, %rsp
+        call    *%rax
+        leave
+        .cfi_def_cfa 7, 8
+        ret
+END_FUNCTION ct_call_aligned
 
         .section .note.GNU-stack, "", @progbits
