@@ -70,12 +70,19 @@ int locked_on(const char* function, const ct_ops* client, Operation operation,
       frame);
 }
 
+std::string_view why_invalid(unsigned flags, bool has_exit, std::size_t data_bytes) {
+  if ((flags & ~kAllFlags) != 0) return "unknown flags";
+  if ((flags & CT_PERMANENT) != 0 && (flags & CT_NOT_PERMANENT) != 0)
+    return "CT_PERMANENT and CT_NOT_PERMANENT exclude each other";
+  if (data_bytes > CT_DATA_MAX) return "more per-call data than CT_DATA_MAX";
+  if (data_bytes != 0 && !has_exit) return "per-call data without an exit handler";
+  return {};
+}
+
 ct_ops* make(const char* function, void* user, unsigned flags, trampoline::EntryHandler entry,
              trampoline::ExitHandler exit, std::size_t data_bytes) {
-  const bool contradictory = (flags & CT_PERMANENT) != 0 && (flags & CT_NOT_PERMANENT) != 0;
-  const bool useless_data = data_bytes != 0 && exit == nullptr;
-  if ((flags & ~kAllFlags) != 0 || contradictory || data_bytes > CT_DATA_MAX || useless_data) {
-    report(function, ErrorCode::kInvalidArgument);
+  if (const auto reason = why_invalid(flags, exit != nullptr, data_bytes); !reason.empty()) {
+    report(function, ErrorCode::kInvalidArgument, reason);
     return nullptr;
   }
   ct_ops* client = nullptr;
@@ -150,6 +157,7 @@ int register_target(const char* function, ct_ops* client, Role role, const void*
   return locked_on(function, client, [&](Failure& failure) -> Result<void> {
     if (auto idle = ops::check_idle(*client, failure); !idle) return idle;
     if (client->entry != nullptr || client->exit != nullptr || (client->flags & CT_IPMODIFY) != 0) {
+      failure.reason = "a direct call or redirect has no handlers and no CT_IPMODIFY";
       return ErrorCode::kInvalidArgument;
     }
     client->role = role;

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -10,7 +11,7 @@ namespace {
 
 using base::ErrorCode;
 
-constexpr std::size_t kMaxText = 256;
+constexpr std::size_t kMaxText = 512;
 thread_local constinit char last_text[kMaxText] = {};
 
 int errno_of(ErrorCode code) {
@@ -64,6 +65,18 @@ void append(std::string_view text) {
   last_text[used + size] = '\0';
 }
 
+void append_code(std::span<const std::uint8_t> code) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  if (code.empty()) return;
+  append(" (code:");
+  for (const std::uint8_t byte : code) {
+    append(" ");
+    append(kDigits.substr(byte >> 4, 1));
+    append(kDigits.substr(byte & 15, 1));
+  }
+  append(")");
+}
+
 }  // namespace
 
 int report(const char* function, const base::Result<void>& result, const ops::Failure& failure) {
@@ -92,13 +105,20 @@ int report(const char* function, const base::Result<void>& result, const ops::Fa
     append(": ");
     append(failure.reason);
   }
+  if (failure.has_client) {
+    append(failure.client[0] != '\0' ? ": the ops '" : ": an ops without a name");
+    append(failure.client);
+    if (failure.client[0] != '\0') append("'");
+  }
+  append_code({failure.code, failure.code_bytes});
   errno = errno_of(result.error().code);  // for those that return NULL
   return -errno;
 }
 
-int report(const char* function, ErrorCode code) {
-  const ops::Failure none;
-  return report(function, base::Result<void>(code), none);
+int report(const char* function, ErrorCode code, std::string_view reason) {
+  ops::Failure failure;
+  failure.reason = reason;
+  return report(function, base::Result<void>(code), failure);
 }
 
 }  // namespace calltap::api

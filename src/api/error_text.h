@@ -1,6 +1,8 @@
 // From the engine's errors to the C interface's: an errno value, and a text for the calling thread.
 #pragma once
 
+#include <string_view>
+
 #include "ops/engine.h"
 
 namespace calltap::api {
@@ -8,6 +10,6 @@ namespace calltap::api {
 /// Notes the text for ct_error_text() and returns the negative errno value. 0 for success, which leaves the
 /// text.
 int report(const char* function, const base::Result<void>& result, const ops::Failure& failure);
-int report(const char* function, base::ErrorCode code);
+int report(const char* function, base::ErrorCode code, std::string_view reason = {});
 
 }  // namespace calltap::api

@@ -73,7 +73,9 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
   Matcher matcher;
   if (auto prepared = matcher.prepare(filter); !prepared) return prepared;
   Transaction transaction(client, failure);
-  Transaction::Selected total;
+  std::uint64_t attachable = 0;
+  const Module* refusing = nullptr;  // the first, and its first site that cannot be patched
+  std::uint32_t refused = 0;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     if (!m->is_usable || m->site_count == 0) continue;
     auto selected = add_module_sites(transaction, client, *m, matcher);
@@ -82,12 +84,17 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
       if (selected.error().code <= ErrorCode::kBuildIdMismatch) continue;
       return selected.error();
     }
-    total.attachable += selected->attachable;
-    total.refused += selected->refused;
+    attachable += selected->attachable;
+    if (selected->refused != 0 && refusing == nullptr) {
+      refusing = m;
+      refused = selected->first_refused;
+    }
     if (auto removed = transaction.remove_rest(*m); !removed) return removed;
   }
-  if (total.attachable == 0 && (client.flags & CT_ALLOW_NO_MATCH) == 0) {
-    return total.refused != 0 ? ErrorCode::kSiteNotPatchable : ErrorCode::kNoMatch;
+  if (attachable == 0 && (client.flags & CT_ALLOW_NO_MATCH) == 0) {
+    if (refusing != nullptr) return refuse(failure, *refusing, refusing->sites[refused]);
+    filter.print(failure.function);
+    return ErrorCode::kNoMatch;
   }
   return publish ? transaction.publish() : Result<void>();
 }
@@ -331,7 +338,9 @@ Result<void> set_switch(bool on, Failure& failure) {
   };
   if (!on) {
     for (const ct_ops& client : all_clients()) {
-      if (client.is_registered() && client.is_permanent()) return ErrorCode::kPermanentClient;
+      if (!client.is_registered() || !client.is_permanent()) continue;
+      blame_other(failure, client);
+      return ErrorCode::kPermanentClient;
     }
   }
   Result<void> done;
@@ -362,9 +371,7 @@ namespace {
 
 /// The site of the function, and why it cannot be attached to if that is so.
 Result<void> check_site(const Module& module, const site::Site& site, Failure& failure) {
-  if (site.problem == site::SiteProblem::kNone) return {};
-  failure.reason = site::text(site.problem);
-  return Error(ErrorCode::kSiteNotPatchable, 0, base::to_target(site.entry, module.load_bias).value);
+  return site.problem == site::SiteProblem::kNone ? Result<void>() : refuse(failure, module, site);
 }
 
 }  // namespace
@@ -397,11 +404,12 @@ Result<void> check_symbol(std::string_view symbol, Failure& failure) {
     (*names)->for_each_candidate(symbol, [&](std::uint32_t i) {
       char buffer[512];
       if (is_usable || m->function_name(m->entry_of(m->sites[i]), buffer) != symbol) return;
-      is_usable = check_site(*m, m->sites[i], failure).ok();
-      if (!is_usable) found = ErrorCode::kSiteNotPatchable;
+      auto checked = check_site(*m, m->sites[i], failure);
+      is_usable = checked.ok();
+      if (!is_usable) found = checked;
     });
     if (is_usable) {
-      failure.reason = {};
+      failure = {};
       return {};
     }
   }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "ops/client.h"
+#include "ops/failure.h"
 #include "ops/modules.h"
 
 namespace calltap::ops {
@@ -41,13 +42,6 @@ class EngineLock {
 void lock_for_fork();
 void unlock_after_fork();
 
-/// Where something went wrong, and why: the function at fault, if one is, and why its site cannot be patched,
-/// if that is it.
-struct Failure {
-  char function[128] = {};
-  std::string_view reason;
-  bool was_published = false;  // then handlers may have been entered: wait for them
-};
 // Under the engine's lock, not in a handler. On an error nothing has changed; `failure` then says more.
 
 /// Errors: kAlreadyRegistered, kNoHandler, kNoFilter, kNoMatch, kHasDirect, kHasRedirect, kSiteNotPatchable,

@@ -96,6 +96,25 @@ bool FunctionFilter::has_exact() const {
   return found;
 }
 
+void FunctionFilter::print(std::span<char> out) const {
+  constexpr std::string_view kCut = "...";
+  std::size_t used = 0;
+  bool cut = false;
+  const auto put = [&](std::string_view text) {
+    for (const char c : text) {
+      cut = cut || used + kCut.size() + 1 >= out.size();
+      if (!cut) out[used++] = c;
+    }
+  };
+  for_each([&](Entry entry, std::string_view text) {
+    if (used != 0) put(", ");
+    if (entry == Entry::kNotrace) put("not ");
+    put(text);
+  });
+  if (cut) used += kCut.copy(&out[used], kCut.size());
+  out[used] = '\0';
+}
+
 bool FunctionFilter::selects_all() const {
   bool found = by_address_;
   for_each([&](Entry entry, std::string_view) { found = found || entry != Entry::kNotrace; });

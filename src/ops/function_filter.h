@@ -27,6 +27,9 @@ class FunctionFilter {
   void clear_patterns(bool notrace);
   base::Result<void> copy_from(const FunctionFilter& other);
 
+  /// Writes the patterns and symbols, "a, !b, not c"; where they do not fit, as many as do and "...".
+  void print(std::span<char> out) const;
+
   /// Nothing that selects: all functions, less those that notrace excludes.
   [[nodiscard]] bool selects_all() const;
   /// Functions were named one by one: then each of them must be one that can be patched.

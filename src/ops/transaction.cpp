@@ -5,6 +5,7 @@
 
 #include "ops/direct_calls.h"
 #include "ops/selection.h"
+#include "patch/memory_map.h"
 #include "trampoline/code.h"
 
 namespace calltap::ops {
@@ -27,7 +28,50 @@ void drop_records(ct_ops& client, Predicate gone) {
   if (client.records.empty()) client.records = {};
 }
 
+template <std::size_t kSize>
+void copy_text(char (&to)[kSize], std::string_view text) {
+  const std::size_t length = std::min(text.size(), kSize - 1);
+  std::memmove(to, text.data(), length);
+  to[length] = '\0';
+}
+
+/// What is loaded at the entry, up to the end of the page: a wrong entry may be anywhere.
+void note_code(Failure& failure, std::uint64_t entry) {
+  constexpr std::uint64_t kPage = 4096;
+  failure.code_bytes = 0;
+  const auto executable = patch::is_executable_memory(entry);
+  if (!executable || !*executable) return;
+  failure.code_bytes =
+      static_cast<std::uint8_t>(std::min<std::uint64_t>(sizeof failure.code, kPage - entry % kPage));
+  std::memcpy(failure.code, reinterpret_cast<const void*>(entry), failure.code_bytes);
+}
+
 }  // namespace
+
+void blame(Failure& failure, const Module& module, std::uint64_t entry) {
+  char buffer[sizeof failure.function];
+  copy_text(failure.function, module.function_name(entry, buffer));
+}
+
+void blame_other(Failure& failure, const ct_ops& other) {
+  copy_text(failure.client, other.is_recorder ? "recorder" : other.name);
+  failure.has_client = true;
+}
+
+base::Error refuse(Failure& failure, const Module& module, const site::Site& site) {
+  const std::uint64_t entry = module.entry_of(site);
+  blame(failure, module, entry);
+  note_code(failure, entry);
+  failure.reason = site::text(site.problem);
+  if (site.problem == site::SiteProblem::kNone) {
+    // The file's is fine, but not what is loaded.
+    const auto in_file = module.file.at(site.entry, failure.code_bytes);
+    const bool as_in_file = std::equal(in_file.begin(), in_file.end(), failure.code);
+    failure.reason =
+        as_in_file ? "no form of NOPs that can be switched" : "the loaded code is not as in the file";
+  }
+  return base::Error(base::ErrorCode::kSiteNotPatchable, 0, entry);
+}
 
 bool has_client(const SiteRecord& record, const ct_ops& client) {
   if (client.role == Role::kHandlers) return contains(*record.set, client);
@@ -46,14 +90,6 @@ Transaction::~Transaction() {
   for (const Change& change : changes_) release_set(*change.after);
 }
 
-void blame(Failure& failure, const Module& module, std::uint64_t entry) {
-  char buffer[sizeof failure.function];
-  const std::string_view name = module.function_name(entry, buffer);
-  const std::size_t length = std::min(name.size(), sizeof failure.function - 1);
-  std::memmove(failure.function, name.data(), length);
-  failure.function[length] = '\0';
-}
-
 Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
   if (has_client(record, client_))
     return staying_.push_back(&record) ? Result<void>() : ErrorCode::kOutOfMemory;
@@ -64,8 +100,14 @@ Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
   if (client_.role == Role::kDirect || client_.is_redirect()) {
     SpecialSite* special = make_special(record);
     if (special == nullptr) return ErrorCode::kOutOfMemory;
-    if (client_.is_redirect() && special->redirect != nullptr) return ErrorCode::kHasRedirect;
-    if (client_.role == Role::kDirect && special->direct != nullptr) return ErrorCode::kHasDirect;
+    if (client_.is_redirect() && special->redirect != nullptr) {
+      blame_other(failure_, *special->redirect);
+      return ErrorCode::kHasRedirect;
+    }
+    if (client_.role == Role::kDirect && special->direct != nullptr) {
+      blame_other(failure_, *special->direct);
+      return ErrorCode::kHasDirect;
+    }
     if (client_.role == Role::kDirect && !take_slot(*special)) return ErrorCode::kTooManyDirect;
   }
   Change change = {&module, &record, record.set, record.set, true, record.is_on != 0};
@@ -93,13 +135,10 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
     const std::uint64_t entry = module.entry_of(module.sites[i]);
     SiteRecord* record = records[k] != nullptr ? records[k] : module.patch.find(entry);
     if (record == nullptr) {
-      ++count.refused;
+      if (count.refused++ == 0) count.first_refused = i;
       char buffer[512];
       if (!matcher.is_exact(module.function_name(entry, buffer), entry)) continue;
-      blame(failure_, module, entry);
-      const site::SiteProblem problem = module.sites[i].problem;
-      if (problem != site::SiteProblem::kNone) failure_.reason = site::text(problem);
-      return Error(ErrorCode::kSiteNotPatchable, 0, entry);
+      return refuse(failure_, module, module.sites[i]);
     }
     ++count.attachable;
     if (record == last) continue;  // recorded twice

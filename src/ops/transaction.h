@@ -17,6 +17,13 @@ namespace calltap::ops {
 }
 inline constexpr std::string_view kOwnTargetText = "a function cannot be its own trampoline or replacement";
 
+/// Notes the name of the function at fault. The module is open.
+void blame(Failure& failure, const Module& module, std::uint64_t entry);
+/// Notes the name of the other client.
+void blame_other(Failure& failure, const ct_ops& other);
+/// Notes whose site it is that cannot be patched, why, and its code. The module is open. kSiteNotPatchable.
+base::Error refuse(Failure& failure, const Module& module, const site::Site& site);
+
 /// Calls visit(SiteRecord&) for the module's functions that have the client.
 template <class Visit>
 void for_each_function(const ct_ops& client, Module& module, Visit visit) {
@@ -33,9 +40,6 @@ void for_each_function(const ct_ops& client, Module& module, Visit visit) {
 /// The module is about to go.
 void forget_functions(ct_ops& client, const Module& module);
 
-/// Notes the name of the function at fault. The module is open.
-void blame(Failure& failure, const Module& module, std::uint64_t entry);
-
 /// Collect changes, then publish() them. What was collected and not published is given back with the object.
 /// Under the engine's lock.
 class Transaction {
@@ -49,6 +53,7 @@ class Transaction {
   struct Selected {
     std::uint32_t attachable = 0;
     std::uint32_t refused = 0;
+    std::uint32_t first_refused = 0;  // index of its site
   };
   /// The functions of the module that the filter selects shall have the client; those that have it already
   /// are left alone, and marked as staying. Makes records where there are none. The matcher has entered the

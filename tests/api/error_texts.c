@@ -1,0 +1,107 @@
+// A text says whose mistake it is: which pattern, which other ops, which function with which code.
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "trampolines.h"
+
+HOOKED int work(int value) { return value + 1; }
+HOOKED int overwritten(int value) { return value + 2; }
+HOOKED __attribute__((patchable_function_entry(1, 0))) int unpatchable(void) { return 100; }
+static int replacement(int value) { return value; }
+
+DIRECT_TRAMPOLINE(count_direct, direct_calls);
+
+static void on_call(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs;
+}
+static int on_entry(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs, (void)data;
+  return 0;
+}
+static void on_exit_of_call(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs, (void)data;
+}
+
+static ct_ops* filtered(ct_ops* ops, const char* pattern) {
+  CHECK_OK(ct_set_filter(ops, pattern, 0));
+  return ops;
+}
+
+TEST(what_matches_no_function_is_repeated) {
+  ct_ops* ops = filtered(ct_new_callback(on_call, NULL, 0), "no_such_*");
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "'no_such_*': no function matches");
+  CHECK_OK(ct_set_filter(ops, "!no_such_one", 0));
+  CHECK_OK(ct_set_notrace(ops, "hidden", 0));
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "'no_such_*, !no_such_one, not hidden': no function matches");
+  char pattern[300];
+  memset(pattern, 'x', sizeof pattern - 1);
+  pattern[sizeof pattern - 1] = '\0';
+  CHECK_OK(ct_set_filter(ops, pattern, 1));
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "xxx...': no function matches");
+}
+
+TEST(the_other_ops_is_named) {
+  ct_ops* redirect = filtered(ct_new_ops(NULL, 0), "work");
+  ct_set_name(redirect, "first");
+  CHECK_OK(ct_register_redirect(redirect, (void*)replacement));
+  ct_ops* other = filtered(ct_new_ops(NULL, 0), "work");
+  CHECK_FAILS(ct_register_redirect(other, (void*)replacement), EBUSY, "'work'");
+  CHECK_FAILS(ct_register_redirect(other, (void*)replacement), EBUSY, "the ops 'first'");
+  CHECK_FAILS(ct_set_enabled(0), EBUSY, "the ops 'first'");
+  ct_ops* direct = filtered(ct_new_ops(NULL, 0), "work");
+  CHECK_OK(ct_register_direct(direct, count_direct));
+  CHECK_FAILS(ct_register_direct(other, count_direct), EBUSY, "an ops without a name");
+}
+
+TEST(a_function_that_cannot_be_patched_is_named) {
+  char address[32];
+  snprintf(address, sizeof address, "0x%lx", (unsigned long)(uintptr_t)unpatchable);
+  ct_ops* ops = ct_new_callback(on_call, NULL, 0);
+  const char* const parts[] = {"'unpatchable'", "too few NOPs", "code: ", address};
+  for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; ++i) {
+    CHECK_FAILS(ct_set_filter_symbol(ops, "unpatchable", 0), EOPNOTSUPP, parts[i]);
+    CHECK_FAILS(ct_set_filter_ip(ops, (uintptr_t)unpatchable, 0, 0), EOPNOTSUPP, parts[i]);
+    CHECK_OK(ct_set_filter(ops, "unpatchable", 1));
+    CHECK_FAILS(ct_register_ops(ops), EOPNOTSUPP, parts[i]);
+  }
+}
+
+TEST(code_that_somebody_else_has_changed_is_shown) {
+  unsigned char* code = (unsigned char*)overwritten;
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  void* pages = (void*)((uintptr_t)code & ~(page - 1));
+  CHECK_EQUAL(mprotect(pages, 2 * page, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+  code[0] = 0xcc, code[1] = 0x0f;
+  char address[32];
+  snprintf(address, sizeof address, "0x%lx", (unsigned long)(uintptr_t)code);
+  const char* const parts[] = {"'overwritten'", "not as in the file", "code: cc 0f", address};
+  for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; ++i) {
+    ct_ops* ops = ct_new_callback(on_call, NULL, 0);
+    CHECK_OK(ct_set_filter_ip(ops, (uintptr_t)code, 0, 0));
+    CHECK_FAILS(ct_register_ops(ops), EOPNOTSUPP, parts[i]);
+    CHECK_OK(ct_set_filter(ops, "overwritten", 1));
+    CHECK_FAILS(ct_register_ops(ops), EOPNOTSUPP, parts[i]);
+  }
+}
+
+#define CHECK_NOT_MADE(call, part)     \
+  do {                                 \
+    CHECK((call) == NULL);             \
+    CHECK_TEXT(ct_error_text(), part); \
+  } while (0)
+
+TEST(invalid_arguments_are_told_apart) {
+  CHECK_NOT_MADE(ct_new_callback(on_call, NULL, 0x20), "unknown flags");
+  CHECK_NOT_MADE(ct_new_ops(NULL, CT_PERMANENT | CT_NOT_PERMANENT), "exclude each other");
+  CHECK_NOT_MADE(ct_new_probe(on_entry, on_exit_of_call, CT_DATA_MAX + 1, NULL, 0), "CT_DATA_MAX");
+  CHECK_NOT_MADE(ct_new_probe(on_entry, NULL, 8, NULL, 0), "without an exit handler");
+  ct_ops* ops = filtered(ct_new_callback(on_call, NULL, 0), "work");
+  CHECK_FAILS(ct_register_direct(ops, count_direct), EINVAL, "has no handlers");
+  CHECK_FAILS(ct_register_redirect(ops, (void*)replacement), EINVAL, "has no handlers");
+  ops = filtered(ct_new_ops(NULL, CT_IPMODIFY), "work");
+  CHECK_FAILS(ct_register_direct(ops, count_direct), EINVAL, "CT_IPMODIFY");
+}
