@@ -204,6 +204,10 @@ uint64_t ct_ops_missed(const ct_ops* ops);  /* calls that should have been seen 
                                                handler, or no memory for a call frame */
 uint64_t ct_handlers_thrown(void);          /* exceptions that came out of handlers, of all clients */
 size_t ct_ops_functions(const ct_ops* ops); /* functions it is attached to */
+/* Modules loaded since the ops was registered that it is not attached to: another had the redirect or direct
+ * call of a function in them, a function named by symbol cannot be patched, or memory was exhausted. `text`,
+ * which may be NULL, gets what went wrong with the last of them, "" if there is none. Handlers may ask. */
+uint64_t ct_ops_failed_modules(const ct_ops* ops, char* text, size_t size);
 
 /* What went wrong in the calling thread's last call of this interface that failed; "" if none has. */
 const char* ct_error_text(void);

@@ -345,6 +345,16 @@ std::uint64_t ct_ops_missed(const ct_ops* client) {
 
 std::uint64_t ct_handlers_thrown(void) { return trampoline::handlers_thrown(); }
 
+std::uint64_t ct_ops_failed_modules(const ct_ops* client, char* text, std::size_t size) {
+  const bool wants_text = text != nullptr && size != 0;
+  if (wants_text) text[0] = '\0';
+  if (client == nullptr) return 0;
+  const EngineLock lock;
+  const ops::FailedModules& failed = client->failed_modules;
+  if (wants_text && failed.count != 0) api::describe(failed.error, failed.failure, {text, size});
+  return failed.count;
+}
+
 std::size_t ct_ops_functions(const ct_ops* client) { return client == nullptr ? 0 : client->functions; }
 }
 

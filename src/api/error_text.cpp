@@ -1,5 +1,6 @@
 #include "api/error_text.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -77,19 +78,12 @@ void append_code(std::span<const std::uint8_t> code) {
   append(")");
 }
 
-}  // namespace
-
-int report(const char* function, const base::Result<void>& result, const ops::Failure& failure) {
-  if (result) return 0;
-  last_text[0] = '\0';
-  append(function);
-  append(": ");
+void append_description(base::Error error, const ops::Failure& failure) {
   if (failure.function[0] != '\0') {
     append("'");
     append(failure.function);
     append("': ");
   }
-  base::Error error = result.error();
   const std::uint64_t column = error.code == ErrorCode::kFilterSyntax ? std::exchange(error.address, 0) : 0;
   char description[kMaxText];
   append({description, base::describe(error, description)});
@@ -111,6 +105,29 @@ int report(const char* function, const base::Result<void>& result, const ops::Fa
     if (failure.client[0] != '\0') append("'");
   }
   append_code({failure.code, failure.code_bytes});
+}
+
+}  // namespace
+
+void describe(const base::Error& error, const ops::Failure& failure, std::span<char> out) {
+  char kept[kMaxText];
+  std::memcpy(kept, last_text, sizeof kept);
+  last_text[0] = '\0';
+  append(failure.module);
+  append(": ");
+  append_description(error, failure);
+  const std::size_t length = std::min(std::strlen(last_text), out.size() - 1);
+  std::memcpy(out.data(), last_text, length);
+  out[length] = '\0';
+  std::memcpy(last_text, kept, sizeof kept);
+}
+
+int report(const char* function, const base::Result<void>& result, const ops::Failure& failure) {
+  if (result) return 0;
+  last_text[0] = '\0';
+  append(function);
+  append(": ");
+  append_description(result.error(), failure);
   errno = errno_of(result.error().code);  // for those that return NULL
   return -errno;
 }

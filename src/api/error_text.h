@@ -1,6 +1,7 @@
 // From the engine's errors to the C interface's: an errno value, and a text for the calling thread.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "ops/engine.h"
@@ -11,5 +12,8 @@ namespace calltap::api {
 /// text.
 int report(const char* function, const base::Result<void>& result, const ops::Failure& failure);
 int report(const char* function, base::ErrorCode code, std::string_view reason = {});
+
+/// What went wrong with a module that was loaded later, into `out`, which is not empty.
+void describe(const base::Error& error, const ops::Failure& failure, std::span<char> out);
 
 }  // namespace calltap::api

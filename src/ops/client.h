@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "ops/failure.h"
 #include "ops/function_filter.h"
 #include "trampoline/clients.h"
 
@@ -27,6 +28,7 @@ struct ct_ops : calltap::trampoline::Client {
   calltap::base::Array<calltap::trampoline::SiteRecord*> records;
   calltap::trampoline::Counters counted_before = {};  // by earlier owners of its counters
   calltap::ops::FunctionFilter filter;
+  calltap::ops::FailedModules failed_modules;  // since it was registered
   char name[64] = {};
 
   [[nodiscard]] bool is_registered() const {

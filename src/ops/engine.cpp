@@ -113,15 +113,38 @@ bool is_executable(std::uint64_t address) {
   return executable && *executable;
 }
 
+Result<void> attach_to_module(ct_ops& client, Module& module, Failure& failure) {
+  Matcher matcher;
+  if (auto prepared = matcher.prepare(client.filter); !prepared) return prepared;
+  Transaction transaction(client, failure);
+  auto selected = add_module_sites(transaction, client, module, matcher);
+  if (!selected) {
+    return selected.error().code <= ErrorCode::kBuildIdMismatch ? Result<void>() : selected.error();
+  }
+  return selected->attachable != 0 ? transaction.publish() : Result<void>();
+}
+
+/// All functions of the module that a client selects, or none: of two clients that want the same, the one
+/// that was registered first gets it.
 void attach_to_new_module(Module& module) {
+  base::Array<ct_ops*> active;
+  const auto note = [&](ct_ops& client, const Error& error, Failure& failure) {
+    const std::string_view name = module.name();
+    name.copy(failure.module, sizeof failure.module - 1);
+    ++client.failed_modules.count;
+    client.failed_modules.error = error;
+    client.failed_modules.failure = failure;
+  };
   for (ct_ops& client : all_clients()) {
-    if (client.state == ClientState::kUnused || !is_active(client)) continue;
+    if (client.state == ClientState::kUnused || !is_active(client) || active.push_back(&client)) continue;
     Failure failure;
-    Matcher matcher;
-    if (!matcher.prepare(client.filter)) continue;
-    Transaction transaction(client, failure);
-    auto selected = add_module_sites(transaction, client, module, matcher);
-    if (selected && selected->attachable != 0) static_cast<void>(transaction.publish());
+    note(client, Error(ErrorCode::kOutOfMemory), failure);
+  }
+  std::sort(active.begin(), active.end(),
+            [](const ct_ops* a, const ct_ops* b) { return a->order < b->order; });
+  for (ct_ops* client : active) {
+    Failure failure;
+    if (auto done = attach_to_module(*client, module, failure); !done) note(*client, done.error(), failure);
   }
 }
 
@@ -246,6 +269,7 @@ Result<void> register_client(ct_ops& client, Failure& failure) {
   }
   if (!switched_on && client.is_permanent()) return ErrorCode::kSwitchedOff;
   client.order = ++last_order;
+  client.failed_modules = {};
   client.functions = 0;
   return attach_if_switched_on(client, failure);
 }

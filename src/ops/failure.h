@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/error.h"
+
 namespace calltap::ops {
 
 struct Failure {
+  char module[64] = {};     // one that was loaded later
   char function[128] = {};  // at fault; or the patterns that match none
   char client[64] = {};     // name of the other one, where one is in the way
   bool has_client = false;
@@ -15,6 +18,14 @@ struct Failure {
   std::uint8_t code[8] = {};
   std::uint8_t code_bytes = 0;  // that are known of the code at the function's entry
   bool was_published = false;   // then handlers may have been entered: wait for them
+};
+
+/// A client's modules that were loaded later and that it could not be attached to.
+struct FailedModules {
+  std::uint64_t count = 0;
+  // of the last
+  base::Error error;
+  Failure failure;
 };
 
 }  // namespace calltap::ops
