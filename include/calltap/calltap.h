@@ -161,6 +161,9 @@ int ct_enable_ops(ct_ops* ops);
  * the caller's return address; it must keep all argument registers, rax, r10 and the callee-saved ones, and
  * end with `ret`. It runs after the entry handlers of other ops.
  *
+ * rsp is where the function found it: a trampoline that calls others aligns it to 16 itself, as a caller
+ * within the same file may not have done so (docs/api.md).
+ *
  * Unregister: no thread enters the trampoline any more; threads may still be inside, which only it can know.
  */
 int ct_register_direct(ct_ops* ops, const void* trampoline);
@@ -201,7 +204,8 @@ long ct_enabled_functions(char* text, size_t size);
 
 uint64_t ct_ops_hits(const ct_ops* ops);    /* calls whose entry handler ran */
 uint64_t ct_ops_missed(const ct_ops* ops);  /* calls that should have been seen and were not: made by a
-                                               handler, or no memory for a call frame */
+                                               handler, no memory for a call frame, or after more
+                                               than 1,024 tail calls of functions with probes */
 uint64_t ct_handlers_thrown(void);          /* exceptions that came out of handlers, of all clients */
 size_t ct_ops_functions(const ct_ops* ops); /* functions it is attached to */
 /* Modules loaded since the ops was registered that it is not attached to: another had the redirect or direct
