@@ -15,7 +15,7 @@ namespace calltap::trampoline {
 struct Imports {
   std::uint64_t thread;  // where ct_thread lies, from the thread pointer
   const void* epoch;     // the address of ct_epoch; the rest are functions
-  const void* frame_slow;
+  CallFrame* (*frame_slow)(CallFrame* failed);
   const void* stack_slow;
   const void* exit_slow;
   const void* event_slow;

@@ -22,7 +22,7 @@ CallFrame* claim_block(ThreadState& thread) {
   CallFrame* block = thread.free;
   bool claimed = false;
   __asm__("incl %0" : "+m"(block->owner), "=@ccz"(claimed));
-  if (!claimed) return reinterpret_cast<CallFrame* (*)(CallFrame*)>(ct_imports.frame_slow)(block);
+  if (!claimed) return ct_imports.frame_slow(block);
   thread.free = block->next;
   return block;
 }
