@@ -38,7 +38,7 @@ static_assert(offsetof(Client, exit) == CT_CLIENT_EXIT);
 /// clients share one. Read under a guard only.
 struct OpSet {
   const void* handler = nullptr;  // the trampoline that it needs
-  EntryHandler entry = nullptr;   // of the only client, or ct_list_entry
+  EntryHandler entry = nullptr;   // of the only client, or ct_list_entries
   Client* client = nullptr;       // the only one, or the list's
   std::uint64_t hits = 0;         // byte offset of the only client's hit counter in the guard's counters
   std::uint64_t generation = 0;   // of the only client

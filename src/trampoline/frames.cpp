@@ -429,14 +429,21 @@ CallFrame* ct_frame_slow(CallFrame* failed) {
 
 namespace {
 
-/// True if the address lies on the alternate signal stack and no handler runs there now.
-bool on_idle_signal_stack(std::uint64_t address) {
+/// True if the address lies on the alternate signal stack, and that is in this state: 0 while no handler runs
+/// there, else SS_ONSTACK.
+bool on_signal_stack(std::uint64_t address, int state) {
   stack_t stack = {};
   if (isa::is_error(isa::native::system_call(SYS_sigaltstack, 0, reinterpret_cast<long>(&stack))))
     return false;
   const auto low = reinterpret_cast<std::uint64_t>(stack.ss_sp);
-  return (stack.ss_flags & (SS_ONSTACK | SS_DISABLE)) == 0 && address >= low &&
+  return (stack.ss_flags & (SS_ONSTACK | SS_DISABLE)) == state && address >= low &&
          address <= low + stack.ss_size;
+}
+
+/// On the thread's own stack addresses tell what is over, but not seen from a signal stack that is a part of
+/// it.
+bool tells_by_address(ThreadState& thread, std::uint64_t sp) {
+  return on_own_stack(thread, sp, sp) && !on_signal_stack(sp, SS_ONSTACK);
 }
 
 /// Reports every call whose frame lies below `sp` on the thread's own stack: all of them were cut off. Those
@@ -475,7 +482,7 @@ CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t 
     CallFrame* parent = frame->parent;
     if (!on_own_stack(thread, frame->sp, frame->sp)) {
       ++foreign;
-      if (on_idle_signal_stack(frame->sp)) {
+      if (on_signal_stack(frame->sp, 0)) {
         report_unwound(*frame);
         put_free(thread, *frame);
       }
@@ -494,7 +501,7 @@ CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t 
 
 void ct_stack_slow(CallFrame* frame) {
   ThreadState& thread = ct_thread;
-  if (frame->parent->sp == CallFrame::kNoStack || !on_own_stack(thread, frame->sp, frame->sp)) return;
+  if (frame->parent->sp == CallFrame::kNoStack || !tells_by_address(thread, frame->sp)) return;
   const isa::SignalsBlocked blocked;
   const bool tail_call = is_in_trampoline(frame->return_address);
   frame->parent = report_cut_off(thread, frame->parent, frame->sp, !tail_call, frame, &bottom_frame);
@@ -505,6 +512,5 @@ void ct_exit_slow(CallFrame* frame) {
   const isa::SignalsBlocked blocked;
   CallFrame* newest = thread.top;
   thread.top = frame;  // where is_writing_in() finds it while its exit is written
-  if (on_own_stack(thread, frame->sp, frame->sp))
-    report_cut_off(thread, newest, frame->sp, true, nullptr, frame);
+  if (tells_by_address(thread, frame->sp)) report_cut_off(thread, newest, frame->sp, true, nullptr, frame);
 }

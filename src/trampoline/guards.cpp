@@ -5,6 +5,7 @@
 #include "isa/system.h"
 #include "trampoline/frames.h"
 #include "trampoline/own_stack.h"
+#include "trampoline/x86_64/signal_frame.h"
 
 extern "C" {
 /// Number of the newest epoch; 0 is not one.
@@ -89,7 +90,9 @@ std::uint64_t start_epoch() {
 Guard* first_guard() { return guards.load(std::memory_order_acquire); }
 
 void leave_abandoned(ThreadState& thread, Guard& guard, std::uint64_t sp) {
-  if (sp >= guard.sp() && on_own_stack(thread, sp, guard.sp())) guard.word = 0;
+  if (sp < guard.sp() || !on_own_stack(thread, sp, guard.sp())) return;
+  // A signal stack may be a part of the thread's stack.
+  if (!is_in_signal_handler(sp, guard.sp())) guard.word = 0;
 }
 
 bool in_handler(std::uint64_t sp) {
