@@ -48,6 +48,12 @@ struct Options {
 /// What a filter's verb does with what was selected before.
 enum class Filter { kAdd, kReplace };
 
+/// What a client has not got, and why.
+struct Failures {
+  std::uint64_t count = 0;
+  std::string text;  // empty if there are none
+};
+
 /// What an entry handler of a probe may return.
 enum class Exit { kWanted = 0, kUnwanted = 1 };
 
@@ -254,6 +260,11 @@ class [[nodiscard]] Ops {
   [[nodiscard]] std::uint64_t hits() const { return ct_ops_hits(get()); }      // entry handler ran
   [[nodiscard]] std::uint64_t missed() const { return ct_ops_missed(get()); }  // it should have
   [[nodiscard]] std::size_t functions() const { return ct_ops_functions(get()); }
+
+  /// Modules loaded since attach() that it could not be attached to, and what went wrong with the last one.
+  /// Handlers may ask.
+  [[nodiscard]] Failures failed_modules() const { return failures(ct_ops_failed_modules); }
+
   /// For the functions of calltap.h. Stays ours.
   [[nodiscard]] ct_ops* get() const { return state_->ops; }
 
@@ -283,6 +294,13 @@ class [[nodiscard]] Ops {
 
  private:
   static int reset(Filter how) { return how == Filter::kReplace ? 1 : 0; }
+
+  template <class Ask>
+  Failures failures(Ask ask) const {
+    char text[512];
+    const std::uint64_t count = ask(get(), text, sizeof text);
+    return {count, text};
+  }
 
   detail::ClientState* state_;
 };

@@ -1,5 +1,6 @@
 // Filters, direct calls, redirects, the switch and errors through the C++ interface. Also built without
 // exceptions and RTTI.
+#include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -231,6 +232,20 @@ TEST(enabled_functions_says_who_is_attached_where) {
   CHECK_TEXT(text->c_str(), "one_a [");
   CHECK_TEXT(text->c_str(), "counting");
   CHECK(text->find('\0') == std::string::npos);
+}
+
+TEST(a_later_module_that_cannot_be_attached_to_is_counted_with_its_error) {
+  Redirect first = *Redirect::make_for_filter(other_one_a, {.name = "first", .allow_no_match = true});
+  Redirect second = *Redirect::make_for_filter(other_one_a, {.name = "second", .allow_no_match = true});
+  CHECK(first.set_filter("coming_work").has_value() && first.attach().has_value());
+  CHECK(second.set_filter("coming_*").has_value() && second.attach().has_value());
+  CHECK_EQUAL(second.failed_modules().count, 0);
+  CHECK(second.failed_modules().text.empty());
+  CHECK(dlopen("libcoming_a.so", RTLD_NOW) != nullptr);
+  CHECK_EQUAL(first.failed_modules().count, 0);
+  CHECK_EQUAL(second.failed_modules().count, 1);
+  CHECK_TEXT(second.failed_modules().text.c_str(), "libcoming_a.so: 'coming_work': ");
+  CHECK_TEXT(second.failed_modules().text.c_str(), "the ops 'first'");
 }
 
 TEST(errors_have_codes_and_texts) {
