@@ -203,9 +203,12 @@ inline bool free_abandoned() {
 class [[nodiscard]] Ops {
  public:
   Ops(Ops&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  /// The client that was owned goes, as in ~Ops(). Assigning an owner to itself changes nothing.
   Ops& operator=(Ops&& other) noexcept {
-    Ops old(std::move(*this));
-    state_ = std::exchange(other.state_, nullptr);
+    if (this != &other) {
+      const Ops old(std::move(*this));
+      state_ = std::exchange(other.state_, nullptr);
+    }
     return *this;
   }
   /// Detaches and waits until no handler of the client runs; then destroys the lambdas.

@@ -234,6 +234,36 @@ TEST(enabled_functions_says_who_is_attached_where) {
   CHECK(text->find('\0') == std::string::npos);
 }
 
+TEST(an_owner_assigned_to_itself_stays_as_it_is) {
+  Callback callback = counting();
+  Direct direct = *Direct::make(count_direct);
+  Redirect redirect = *Redirect::make(one_b, other_one_a);
+  CHECK(callback.set_filter_function(one_a).has_value());
+  CHECK(direct.set_filter_function(two_a).has_value());
+  CHECK(callback.attach().has_value() && direct.attach().has_value() && redirect.attach().has_value());
+  Callback& same_callback = callback;  // compilers warn of the plain way
+  Direct& same_direct = direct;
+  Redirect& same_redirect = redirect;
+  callback = std::move(same_callback);
+  direct = std::move(same_direct);
+  redirect = std::move(same_redirect);
+  CHECK_EQUAL(seen(), 1);
+  CHECK_EQUAL(direct_calls, 1);
+  CHECK_EQUAL(one_b(1), 1);
+  CHECK_EQUAL(callback.hits(), 1);
+  // And they still know what they attach.
+  CHECK(direct.detach().has_value() && redirect.detach().has_value());
+  CHECK(direct.attach().has_value() && redirect.attach().has_value());
+  two_a(1);
+  CHECK_EQUAL(direct_calls, 2);
+  CHECK_EQUAL(one_b(1), 1);
+
+  Expected<Callback> expected = counting();
+  Expected<Callback>& same_expected = expected;
+  expected = std::move(same_expected);
+  CHECK(expected.has_value() && expected->set_filter("one_*").has_value());
+}
+
 TEST(a_later_module_that_cannot_be_attached_to_is_counted_with_its_error) {
   Redirect first = *Redirect::make_for_filter(other_one_a, {.name = "first", .allow_no_match = true});
   Redirect second = *Redirect::make_for_filter(other_one_a, {.name = "second", .allow_no_match = true});
