@@ -241,19 +241,31 @@ uint64_t ct_regs_parent_ip(const ct_regs* regs);
 /* Stack pointer at the entry. Under a probe the return address there is the trampoline's: see parent_ip. */
 uint64_t ct_regs_sp(const ct_regs* regs);
 
-/* In exit handlers: the return value. The second word of a 16-byte one is n 1. */
+/* In exit handlers: the return value. The second word of a 16-byte one is n 1. docs/api.md has which of these
+ * are for which types; a long double can be neither read nor changed. */
 uint64_t ct_regs_return_value(const ct_regs* regs);
 uint64_t ct_regs_return_word(const ct_regs* regs, unsigned n);
 double ct_regs_double_return_value(const ct_regs* regs);
+float ct_regs_float_return_value(const ct_regs* regs);
 void ct_regs_set_return_value(ct_regs* regs, uint64_t value);
+void ct_regs_set_return_word(ct_regs* regs, unsigned n, uint64_t value);
 void ct_regs_set_double_return_value(ct_regs* regs, double value);
+void ct_regs_set_float_return_value(ct_regs* regs, float value);
 /* Not 0: the call did not return; there is no return value. */
 int ct_regs_unwound(const ct_regs* regs);
 
 /* In entry handlers ("fmod_ret"): do not run the function, return this value. Later entry handlers of the
- * same call still run, direct calls and the body do not, exit handlers do. */
+ * same call still run, direct calls and the body do not, exit handlers do.
+ *
+ * A result of two parts is supplied part by part, with any of these for each: word 0 is the return value;
+ * word 1 may show as an argument in later handlers. What the first two vector registers hold is returned
+ * along, but for what the functions for double and float put into the first. A struct in memory is written
+ * where argument 0 points, and that address is the return value. A long double cannot be supplied: its caller
+ * would take one that nobody has put there; use a redirect. docs/api.md has all types. */
 void ct_regs_override_return(ct_regs* regs, uint64_t value);
+void ct_regs_override_return_word(ct_regs* regs, unsigned n, uint64_t value);
 void ct_regs_override_double_return(ct_regs* regs, double value);
+void ct_regs_override_float_return(ct_regs* regs, float value);
 int ct_regs_overridden(const ct_regs* regs);
 /* In entry handlers with CT_IPMODIFY: go on at this address instead of the function; at the function's own:
  * as if nobody had asked. A handler of an ops without CT_IPMODIFY must not call this. That is not checked:

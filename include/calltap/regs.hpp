@@ -90,11 +90,17 @@ class EntryRegs : public Regs {
   [[nodiscard]] float float_argument(unsigned n) const { return ct_regs_float_argument(get(), n); }
 
   /// Do not run the function: return this. Later entry handlers and the exit handlers of the call still run.
+  /// Which of these are for which types is in docs/api.md.
   template <RegisterValue Value>
   void override_return(Value value) const {
     ct_regs_override_return(get(), to_register(value));
   }
+  /// The n-th (0 or 1) word of a 16-byte result.
+  void override_return_word(unsigned n, std::uint64_t value) const {
+    ct_regs_override_return_word(get(), n, value);
+  }
   void override_double_return(double value) const { ct_regs_override_double_return(get(), value); }
+  void override_float_return(float value) const { ct_regs_override_float_return(get(), value); }
   /// This or an earlier handler has done that.
   [[nodiscard]] bool overridden() const { return ct_regs_overridden(get()) != 0; }
   /// Go on at this address in place of the function; for callbacks made with Options::ipmodify.
@@ -114,11 +120,14 @@ class ExitRegs : public Regs {
   /// The n-th (0 or 1) word of a 16-byte return value.
   [[nodiscard]] std::uint64_t return_word(unsigned n) const { return ct_regs_return_word(get(), n); }
   [[nodiscard]] double double_return_value() const { return ct_regs_double_return_value(get()); }
+  [[nodiscard]] float float_return_value() const { return ct_regs_float_return_value(get()); }
   template <RegisterValue Value>
   void set_return_value(Value value) const {
     ct_regs_set_return_value(get(), to_register(value));
   }
+  void set_return_word(unsigned n, std::uint64_t value) const { ct_regs_set_return_word(get(), n, value); }
   void set_double_return_value(double value) const { ct_regs_set_double_return_value(get(), value); }
+  void set_float_return_value(float value) const { ct_regs_set_float_return_value(get(), value); }
 };
 
 }  // namespace calltap

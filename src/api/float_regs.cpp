@@ -19,33 +19,46 @@ Value read_vector(const ct_regs* regs, unsigned n) {
 
 bool is_exit(const ct_regs* regs) { return (regs->flags & CT_REGS_EXIT) != 0; }
 
-}  // namespace
-
-extern "C" {
-
-double ct_regs_double_argument(const ct_regs* regs, unsigned n) {
-  return is_exit(regs) ? 0 : read_vector<double>(regs, n);
+template <class Value>
+Value argument(const ct_regs* regs, unsigned n) {
+  return is_exit(regs) ? 0 : read_vector<Value>(regs, n);
 }
 
-float ct_regs_float_argument(const ct_regs* regs, unsigned n) {
-  return is_exit(regs) ? 0 : read_vector<float>(regs, n);
+template <class Value>
+Value return_value(const ct_regs* regs) {
+  return is_exit(regs) && ct_regs_unwound(regs) == 0 ? read_vector<Value>(regs, 0) : 0;
 }
 
-double ct_regs_double_return_value(const ct_regs* regs) {
-  return is_exit(regs) && ct_regs_unwound(regs) == 0 ? read_vector<double>(regs, 0) : 0;
-}
-
-void ct_regs_set_double_return_value(ct_regs* regs, double value) {
+template <class Value>
+void set_return_value(ct_regs* regs, Value value) {
   if (!is_exit(regs)) return;
   if (void* at = ct_regs_vector(regs, 0, nullptr)) std::memcpy(at, &value, sizeof value);
 }
 
-void ct_regs_override_double_return(ct_regs* regs, double value) {
+template <class Value>
+void override_return(ct_regs* regs, Value value) {
   if (is_exit(regs)) return;
+  regs->target = 0;
   std::memcpy(&regs->target, &value, sizeof value);
   regs->flags = (regs->flags & ~static_cast<std::uint32_t>(CT_REGS_SET_IP)) | CT_REGS_OVERRIDE |
                 CT_REGS_OVERRIDE_VECTOR;
 }
+
+}  // namespace
+
+extern "C" {
+
+double ct_regs_double_argument(const ct_regs* regs, unsigned n) { return argument<double>(regs, n); }
+float ct_regs_float_argument(const ct_regs* regs, unsigned n) { return argument<float>(regs, n); }
+
+double ct_regs_double_return_value(const ct_regs* regs) { return return_value<double>(regs); }
+float ct_regs_float_return_value(const ct_regs* regs) { return return_value<float>(regs); }
+
+void ct_regs_set_double_return_value(ct_regs* regs, double value) { set_return_value(regs, value); }
+void ct_regs_set_float_return_value(ct_regs* regs, float value) { set_return_value(regs, value); }
+
+void ct_regs_override_double_return(ct_regs* regs, double value) { override_return(regs, value); }
+void ct_regs_override_float_return(ct_regs* regs, float value) { override_return(regs, value); }
 }
 
 #pragma GCC visibility pop

@@ -20,6 +20,11 @@ std::uint64_t* stack_slot(const ct_regs* regs, unsigned n) {
 
 bool is_exit(const ct_regs* regs) { return (regs->flags & CT_REGS_EXIT) != 0; }
 
+void set_result_word(ct_regs& regs, unsigned n, std::uint64_t value) {
+  if (n == 0) regs.rax = value;
+  if (n == 1) regs.rdx = value;
+}
+
 }  // namespace
 
 extern "C" {
@@ -56,16 +61,22 @@ std::uint64_t ct_regs_return_word(const ct_regs* regs, unsigned n) {
 
 std::uint64_t ct_regs_return_value(const ct_regs* regs) { return ct_regs_return_word(regs, 0); }
 
-void ct_regs_set_return_value(ct_regs* regs, std::uint64_t value) {
-  if (is_exit(regs)) regs->rax = value;
+void ct_regs_set_return_word(ct_regs* regs, unsigned n, std::uint64_t value) {
+  if (is_exit(regs)) set_result_word(*regs, n, value);
 }
+
+void ct_regs_set_return_value(ct_regs* regs, std::uint64_t value) { ct_regs_set_return_word(regs, 0, value); }
 
 int ct_regs_unwound(const ct_regs* regs) { return (regs->flags & CT_REGS_UNWOUND) != 0 ? 1 : 0; }
 
-void ct_regs_override_return(ct_regs* regs, std::uint64_t value) {
-  if (is_exit(regs)) return;
-  regs->rax = value;
+void ct_regs_override_return_word(ct_regs* regs, unsigned n, std::uint64_t value) {
+  if (is_exit(regs) || n > 1) return;
+  set_result_word(*regs, n, value);
   regs->flags |= CT_REGS_OVERRIDE;
+}
+
+void ct_regs_override_return(ct_regs* regs, std::uint64_t value) {
+  ct_regs_override_return_word(regs, 0, value);
 }
 
 int ct_regs_overridden(const ct_regs* regs) { return (regs->flags & CT_REGS_OVERRIDE) != 0 ? 1 : 0; }

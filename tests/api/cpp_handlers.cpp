@@ -19,6 +19,10 @@ namespace {
 
 enum class Colour : std::uint8_t { kRed, kGreen };
 using Number = int;
+struct Pair {
+  long first;
+  long second;
+};
 
 }  // namespace
 
@@ -33,6 +37,8 @@ HOOKED long many(int a, const char* b, bool c, Colour d, short e, unsigned f, lo
 }
 
 HOOKED double halved(double x) { return x / 2; }
+HOOKED float halved_float(float x) { return x / 2; }
+HOOKED Pair pair(long first, long second) { return {first, second}; }
 
 HOOKED int throws(int n) {
   if (n > 0) throw std::runtime_error("no");
@@ -131,6 +137,28 @@ TEST(a_handler_changes_arguments_and_results) {
         Probe::make_exit([](ExitRegs regs) { regs.set_double_return_value(regs.double_return_value() * 4); }),
         halved);
     CHECK(halved(3) == 6);
+  }
+  {
+    const Probe probe = attached(
+        Probe::make_exit([](ExitRegs regs) { regs.set_float_return_value(regs.float_return_value() * 4); }),
+        halved_float);
+    CHECK(halved_float(3) == 6);
+    const Callback callback =
+        attached(Callback::make([](EntryRegs regs) { regs.override_float_return(-regs.float_argument(0)); }),
+                 halved_float);
+    CHECK(halved_float(3) == -12);
+  }
+  {
+    const Probe probe =
+        attached(Probe::make_exit([](ExitRegs regs) { regs.set_return_word(1, regs.return_word(0)); }), pair);
+    CHECK_EQUAL(pair(1, 2).second, 1);
+    const Callback callback = attached(Callback::make([](EntryRegs regs) {
+                                         regs.override_return_word(0, 5);
+                                         regs.override_return_word(1, 6);
+                                       }),
+                                       pair);
+    CHECK_EQUAL(pair(1, 2).first, 5);
+    CHECK_EQUAL(pair(1, 2).second, 5);  // the exit handler's
   }
   CHECK_EQUAL(twice(20), 40);
 }

@@ -13,6 +13,18 @@ struct Mixed {
 struct Large {
   uint64_t words[5];
 };
+struct Pair {
+  uint64_t first;
+  uint64_t second;
+};
+struct Point {
+  double x;
+  double y;
+};
+struct Floats {
+  float x;
+  float y;
+};
 
 HOOKED uint64_t eight_integers(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f,
                                uint64_t g, uint64_t h) {
@@ -36,6 +48,19 @@ HOOKED struct Large large(uint64_t first) {
   const struct Large value = {{first, first + 1, first + 2, first + 3, first + 4}};
   return value;
 }
+HOOKED struct Pair pair(uint64_t first, uint64_t second, uint64_t third) {
+  const struct Pair value = {first + third, second + third};
+  return value;
+}
+HOOKED struct Point point(double x, double y) {
+  const struct Point value = {x, y};
+  return value;
+}
+HOOKED struct Floats floats(float x, float y) {
+  const struct Floats value = {x, y};
+  return value;
+}
+HOOKED float single(float value) { return value / 2; }
 HOOKED double variadic(int count, ...) {
   double sum = 0;
   va_list list;
@@ -217,6 +242,130 @@ TEST(an_override_is_the_result_that_the_exit_handler_sees) {
   detach(ops, 1);
   ops = attach((const void*)ten_doubles, &floating);
   CHECK(ten_doubles(1, 1, 1, 1, 1, 1, 1, 1, 1, 1) == 2.25);
+  detach(ops, 1);
+}
+
+static void override_single(ct_regs* regs) {
+  ct_regs_override_float_return(regs, ct_regs_float_argument(regs, 0) * 3);
+}
+static void see_single(ct_regs* regs) { CHECK(ct_regs_float_return_value(regs) == 4.5F); }
+static void change_single(ct_regs* regs) {
+  CHECK(ct_regs_float_return_value(regs) == 0.75F);
+  ct_regs_set_float_return_value(regs, -0.125F);
+}
+
+TEST(a_float_is_seen_changed_and_overridden) {
+  const struct Handlers change = {NULL, change_single};
+  ct_ops* ops = attach((const void*)single, &change);
+  CHECK(single(1.5F) == -0.125F);
+  detach(ops, 1);
+  const struct Handlers override = {override_single, see_single};
+  ops = attach((const void*)single, &override);
+  CHECK(single(1.5F) == 4.5F);
+  detach(ops, 1);
+}
+
+// Results in two registers, in a whole vector register, and in memory.
+static void override_pair(ct_regs* regs) {
+  ct_regs_override_return_word(regs, 0, 111);
+  ct_regs_override_return_word(regs, 1, 222);
+  ct_regs_override_return_word(regs, 2, 333);  // there is none
+}
+static void override_mixed(ct_regs* regs) {
+  ct_regs_override_double_return(regs, 0.25);
+  ct_regs_override_return(regs, 44);
+}
+static void write_vector(ct_regs* regs, unsigned n, const void* value, size_t size) {
+  size_t bytes = 0;
+  void* at = ct_regs_vector(regs, n, &bytes);
+  CHECK(bytes >= size);
+  memcpy(at, value, size);
+}
+static void override_point(ct_regs* regs) {
+  const double y = -8;
+  ct_regs_override_double_return(regs, -4);
+  write_vector(regs, 1, &y, sizeof y);
+}
+static void override_floats(ct_regs* regs) {
+  const struct Floats value = {0.5F, -0.5F};
+  write_vector(regs, 0, &value, sizeof value);
+  ct_regs_override_return(regs, 0);
+}
+static void override_quad(ct_regs* regs) {
+  const __float128 value = (__float128)1 / 7;
+  write_vector(regs, 0, &value, sizeof value);
+  ct_regs_override_return(regs, 0);
+}
+static void override_large(ct_regs* regs) {
+  CHECK_EQUAL(ct_regs_argument(regs, 1), 100);
+  const struct Large value = {{5, 4, 3, 2, 1}};
+  memcpy((void*)ct_regs_argument(regs, 0), &value, sizeof value);
+  ct_regs_override_return(regs, ct_regs_argument(regs, 0));
+}
+
+static void on_entry_of_callback(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  on_entry(ip, parent_ip, ops, regs, NULL);
+}
+
+static ct_ops* attach_callback(const void* function, const struct Handlers* handlers) {
+  ct_ops* ops = ct_new_callback(on_entry_of_callback, (void*)handlers, 0);
+  CHECK_OK(ct_set_filter_ip(ops, (uint64_t)function, 0, 1));
+  CHECK_OK(ct_register_ops(ops));
+  return ops;
+}
+
+static void check_overridden_results(ct_ops* (*attach_to)(const void*, const struct Handlers*)) {
+  struct Handlers handlers = {override_pair, NULL};
+  ct_ops* ops = attach_to((const void*)pair, &handlers);
+  const struct Pair two_words = pair(1, 2, 3);
+  CHECK_EQUAL(two_words.first, 111);
+  CHECK_EQUAL(two_words.second, 222);
+  CHECK_OK(ct_free_ops(ops));
+
+  handlers.entry = override_mixed;
+  ops = attach_to((const void*)mixed, &handlers);
+  const struct Mixed both_classes = mixed(1.5, 9);
+  CHECK(both_classes.real == 0.25 && both_classes.integer == 44);
+  CHECK_OK(ct_free_ops(ops));
+
+  handlers.entry = override_point;
+  ops = attach_to((const void*)point, &handlers);
+  const struct Point two_doubles = point(1, 2);
+  CHECK(two_doubles.x == -4 && two_doubles.y == -8);
+  CHECK_OK(ct_free_ops(ops));
+
+  handlers.entry = override_floats;
+  ops = attach_to((const void*)floats, &handlers);
+  const struct Floats two_floats = floats(1, 2);
+  CHECK(two_floats.x == 0.5F && two_floats.y == -0.5F);
+  CHECK_OK(ct_free_ops(ops));
+
+  handlers.entry = override_quad;
+  ops = attach_to((const void*)quad, &handlers);
+  CHECK(quad(2) == (__float128)1 / 7);
+  CHECK_OK(ct_free_ops(ops));
+
+  handlers.entry = override_large;
+  ops = attach_to((const void*)large, &handlers);
+  const struct Large in_memory = large(100);
+  for (unsigned i = 0; i < 5; ++i) CHECK_EQUAL(in_memory.words[i], 5 - i);
+  CHECK_OK(ct_free_ops(ops));
+}
+TEST(callbacks_override_results_of_every_class) { check_overridden_results(attach_callback); }
+TEST(probes_override_results_of_every_class) { check_overridden_results(attach); }
+
+static void change_pair(ct_regs* regs) {
+  ct_regs_set_return_word(regs, 0, ct_regs_return_word(regs, 0) + 10);
+  ct_regs_set_return_word(regs, 1, ct_regs_return_word(regs, 1) + 20);
+  ct_regs_set_return_word(regs, 2, 30);  // there is none
+}
+
+TEST(both_words_of_a_result_can_be_changed) {
+  const struct Handlers handlers = {NULL, change_pair};
+  ct_ops* ops = attach((const void*)pair, &handlers);
+  const struct Pair changed = pair(1, 2, 3);
+  CHECK_EQUAL(changed.first, 14);
+  CHECK_EQUAL(changed.second, 25);
   detach(ops, 1);
 }
 
