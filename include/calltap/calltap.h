@@ -219,7 +219,7 @@ const char* ct_error_text(void);
 /* ----------------------------------------------------------------------
  * registers
  *
- * For handlers, on their own `regs`. No errors: what there is not reads as 0.
+ * For handlers, on their own `regs`. No errors but ct_regs_set_ip()'s: what there is not reads as 0.
  */
 
 /* The n-th (from 0) argument of integer or pointer class: registers first, then the stack, where n counts the
@@ -267,10 +267,10 @@ void ct_regs_override_return_word(ct_regs* regs, unsigned n, uint64_t value);
 void ct_regs_override_double_return(ct_regs* regs, double value);
 void ct_regs_override_float_return(ct_regs* regs, float value);
 int ct_regs_overridden(const ct_regs* regs);
-/* In entry handlers with CT_IPMODIFY: go on at this address instead of the function; at the function's own:
- * as if nobody had asked. A handler of an ops without CT_IPMODIFY must not call this. That is not checked:
- * the registers do not know whose handler they are given to, and it takes effect, past a redirect too. */
-void ct_regs_set_ip(ct_regs* regs, uint64_t ip);
+/* In entry handlers of an ops with CT_IPMODIFY: go on at this address instead of the function; at the
+ * function's own: as if nobody had asked. An override wins over it. Returns 0, or -EPERM in an exit handler
+ * and in handlers of an ops without CT_IPMODIFY; nothing has changed then, and there is no error text. */
+int ct_regs_set_ip(ct_regs* regs, uint64_t ip);
 
 #ifdef __cplusplus
 }

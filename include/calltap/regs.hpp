@@ -103,8 +103,9 @@ class EntryRegs : public Regs {
   void override_float_return(float value) const { ct_regs_override_float_return(get(), value); }
   /// This or an earlier handler has done that.
   [[nodiscard]] bool overridden() const { return ct_regs_overridden(get()) != 0; }
-  /// Go on at this address in place of the function; for callbacks made with Options::ipmodify.
-  void set_ip(std::uint64_t ip) const { ct_regs_set_ip(get(), ip); }
+  /// Go on at this address in place of the function. False, and nothing has changed, in a handler of a client
+  /// that was made without Options::ipmodify.
+  bool set_ip(std::uint64_t ip) const { return ct_regs_set_ip(get(), ip) == 0; }
 };
 
 class ExitRegs : public Regs {

@@ -1,4 +1,6 @@
 // What handlers may ask of the registers. Runs inside hooked calls; general registers only.
+#include <cerrno>
+
 #include "calltap/calltap.h"
 #include "trampoline/handlers.h"
 
@@ -81,14 +83,16 @@ void ct_regs_override_return(ct_regs* regs, std::uint64_t value) {
 
 int ct_regs_overridden(const ct_regs* regs) { return (regs->flags & CT_REGS_OVERRIDE) != 0 ? 1 : 0; }
 
-void ct_regs_set_ip(ct_regs* regs, std::uint64_t ip) {
-  if (is_exit(regs) || (regs->flags & CT_REGS_OVERRIDE) != 0) return;
+int ct_regs_set_ip(ct_regs* regs, std::uint64_t ip) {
+  if ((regs->flags & CT_REGS_MAY_SET_IP) == 0) return -EPERM;
+  if ((regs->flags & CT_REGS_OVERRIDE) != 0) return 0;
   if (ip == regs->record->entry) {  // there the handler would be called again
     regs->flags &= ~static_cast<std::uint32_t>(CT_REGS_SET_IP);
-    return;
+    return 0;
   }
   regs->target = ip;
   regs->flags |= CT_REGS_SET_IP;
+  return 0;
 }
 }
 

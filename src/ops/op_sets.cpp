@@ -70,7 +70,7 @@ void choose_dispatch(OpSet& set) {
     set.handler = trampoline::code().recorder;
   } else if (only.entry != nullptr) {
     set.client = set.members()[0].client;
-    set.entry = only.entry;
+    set.entry = (only.flags & CT_IPMODIFY) != 0 ? trampoline::code().may_set_ip : only.entry;
     set.hits = only.index * sizeof(trampoline::Counters);
     set.generation = set.members()[0].generation;
     set.data_bytes = only.data_bytes;

@@ -33,12 +33,13 @@ struct Client {
 };
 static_assert(offsetof(Client, generation) == CT_CLIENT_GENERATION);
 static_assert(offsetof(Client, exit) == CT_CLIENT_EXIT);
+static_assert(offsetof(Client, entry) == CT_CLIENT_ENTRY);
 
 /// The clients of a site, in the order of their registration. Immutable once published; sites with the same
 /// clients share one. Read under a guard only.
 struct OpSet {
   const void* handler = nullptr;  // the trampoline that it needs
-  EntryHandler entry = nullptr;   // of the only client, or ct_list_entries
+  EntryHandler entry = nullptr;   // of the only client, ct_may_set_ip in front of it, or ct_list_entries
   Client* client = nullptr;       // the only one, or the list's
   std::uint64_t hits = 0;         // byte offset of the only client's hit counter in the guard's counters
   std::uint64_t generation = 0;   // of the only client

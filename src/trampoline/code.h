@@ -86,6 +86,7 @@ struct Code {
   ExitHandler call_exit_handler;
   EntryHandler list_entries;  // list_client's handlers
   ExitHandler list_exits;
+  EntryHandler may_set_ip;  // in place of the entry handler of a client with CT_IPMODIFY
   Imports* imports;
   const void** personality;
 };
@@ -114,6 +115,8 @@ int ct_list_entries(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoli
                     ct_regs* regs, void* data, const calltap::trampoline::OpSet* set);
 void ct_list_exits(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoline::Client* list,
                    ct_regs* regs, void* data);
+int ct_may_set_ip(std::uint64_t ip, std::uint64_t parent_ip, calltap::trampoline::Client* client,
+                  ct_regs* regs, void* data, const calltap::trampoline::OpSet* set);
 void ct_free_blocks(calltap::trampoline::CallFrame* frame);
 }
 #pragma GCC visibility pop

@@ -64,9 +64,10 @@
 #define CT_SET_GENERATION 32
 #define CT_SET_DATA 40
 
-// Client: what exits look at
+// Client: what exits look at, and ct_may_set_ip
 #define CT_CLIENT_GENERATION 0
 #define CT_CLIENT_EXIT 8
+#define CT_CLIENT_ENTRY 16
 
 // CallRegs: on the stack while handlers run. Its end lies CT_REGS_BELOW bytes below the return slot, so that
 // the scratch registers that a trampoline saves first are in their places already. Vector registers lie
@@ -106,6 +107,7 @@
 #define CT_REGS_NESTED 32          // the guard's former state is in the registers' structure
 #define CT_REGS_HAS_FRAME 64       // the call has a call frame
 #define CT_REGS_HAS_PARENT 128     // the structure has the address that the call returns to
+#define CT_REGS_MAY_SET_IP 256     // entry: the handler that runs is of a client with CT_IPMODIFY
 
 // Direct calls: code of 16 bytes each, and a table of two words each
 #define CT_DIRECT_SLOTS 8192

@@ -45,6 +45,16 @@ void release_newest_block(ThreadState& thread, CallFrame& frame) {
   release_block(thread, *block);
 }
 
+int call_entry(std::uint64_t ip, std::uint64_t parent_ip, Client& client, ct_regs& regs, void* data) {
+  const auto* handler = reinterpret_cast<const void*>(client.entry);
+  if ((client.flags & CT_IPMODIFY) == 0) [[likely]]
+    return ct_call_handler(ip, parent_ip, &client, &regs, data, handler);
+  regs.flags |= CT_REGS_MAY_SET_IP;
+  const int result = ct_call_handler(ip, parent_ip, &client, &regs, data, handler);
+  regs.flags &= ~static_cast<std::uint32_t>(CT_REGS_MAY_SET_IP);
+  return result;
+}
+
 /// One client of a list that wants its exit. False if there is no memory for its block.
 bool run_probe_entry(std::uint64_t ip, std::uint64_t parent_ip, const OpSet::Member& member, ct_regs* regs,
                      CallFrame& frame) {
@@ -60,8 +70,7 @@ bool run_probe_entry(std::uint64_t ip, std::uint64_t parent_ip, const OpSet::Mem
   block->client = nullptr;
   block->blocks = frame.blocks;
   frame.blocks = block;
-  if (client->entry != nullptr && ct_call_handler(ip, parent_ip, client, regs, block->data,
-                                                  reinterpret_cast<const void*>(client->entry)) != 0) {
+  if (client->entry != nullptr && call_entry(ip, parent_ip, *client, *regs, block->data) != 0) {
     release_newest_block(thread, frame);
     return true;
   }
@@ -84,7 +93,7 @@ int ct_list_entries(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/,
       count_missed(guard, *client);
     } else {
       count_hit(guard, *client);
-      ct_call_handler(ip, parent_ip, client, regs, nullptr, reinterpret_cast<const void*>(client->entry));
+      call_entry(ip, parent_ip, *client, *regs, nullptr);
     }
   }
   return data == nullptr || frame_of(data).blocks == nullptr ? 1 : 0;

@@ -165,11 +165,17 @@ TEST(a_handler_changes_arguments_and_results) {
 
 extern "C" HOOKED int thrice(int n) { return 3 * n; }
 
-TEST(a_callback_that_may_goes_on_elsewhere) {
-  const Callback callback = attached(
-      Callback::make([](EntryRegs regs) { regs.set_ip(calltap::to_register(&thrice)); }, {.ipmodify = true}),
-      twice);
-  CHECK_EQUAL(twice(5), 15);
+TEST(only_a_callback_that_may_goes_on_elsewhere) {
+  bool set = false;
+  const auto go_on_at_thrice = [&](EntryRegs regs) { set = regs.set_ip(calltap::to_register(&thrice)); };
+  {
+    const Callback callback = attached(Callback::make(go_on_at_thrice, {.ipmodify = true}), twice);
+    CHECK_EQUAL(twice(5), 15);
+    CHECK(set);
+  }
+  const Callback callback = attached(Callback::make(go_on_at_thrice), twice);
+  CHECK_EQUAL(twice(5), 10);
+  CHECK(!set);
 }
 
 TEST(a_later_handler_sees_that_the_result_was_supplied) {

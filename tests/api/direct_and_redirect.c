@@ -168,6 +168,84 @@ TEST(a_callback_that_sets_the_ip_counts_as_a_redirect) {
   CHECK_OK(ct_free_ops(handler));
 }
 
+// What ct_regs_set_ip() has returned to a client's handlers.
+struct Asked {
+  int leave_alone;
+  int at_entry;
+  int at_exit;
+};
+static int ask_for_ip(ct_regs* regs, const struct Asked* asked) {
+  return asked->leave_alone ? 1 : ct_regs_set_ip(regs, (uintptr_t)replaced_number);
+}
+static void ask_in_callback(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent_ip;
+  struct Asked* asked = ct_ops_user(ops);
+  asked->at_entry = ask_for_ip(regs, asked);
+}
+static int ask_at_entry(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)data;
+  ask_in_callback(ip, parent_ip, ops, regs);
+  return 0;
+}
+static void ask_at_exit(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)ip, (void)parent_ip, (void)data;
+  struct Asked* asked = ct_ops_user(ops);
+  asked->at_exit = ask_for_ip(regs, asked);
+}
+
+static ct_ops* asking(struct Asked* asked, int probe, unsigned flags) {
+  ct_ops* ops = probe ? ct_new_probe(ask_at_entry, ask_at_exit, 0, asked, flags)
+                      : ct_new_callback(ask_in_callback, asked, flags);
+  CHECK_OK(ct_set_filter(ops, "number", 0));
+  CHECK_OK(ct_register_ops(ops));
+  return ops;
+}
+
+static void check_alone(int probe, unsigned flags, int expected) {
+  struct Asked asked = {0, 1, 1};
+  ct_ops* ops = asking(&asked, probe, flags);
+  CHECK_EQUAL(number(), expected == 0 ? 2 : 1);
+  CHECK_EQUAL(asked.at_entry, expected);
+  CHECK_EQUAL(asked.at_exit, probe ? -EPERM : 1);
+  CHECK_TEXT(enabled_line("number"), " O ");
+  CHECK_OK(ct_free_ops(ops));
+}
+
+TEST(without_ipmodify_no_handler_sets_the_ip) {
+  for (int probe = 0; probe < 2; ++probe) {
+    check_alone(probe, 0, -EPERM);
+    check_alone(probe, CT_GENERAL_REGS_ONLY, -EPERM);
+    check_alone(probe, CT_IPMODIFY, 0);
+    check_alone(probe, CT_IPMODIFY | CT_GENERAL_REGS_ONLY, 0);
+  }
+}
+
+TEST(a_redirect_stays_though_a_handler_without_ipmodify_sets_the_ip) {
+  struct Asked asked = {0, 1, 1};
+  ct_ops* redirect = filtered("number");
+  CHECK_OK(ct_register_redirect(redirect, (void*)otherwise_replaced_number));
+  ct_ops* ops = asking(&asked, 0, 0);
+  CHECK_EQUAL(number(), 3);
+  CHECK_EQUAL(asked.at_entry, -EPERM);
+  CHECK_OK(ct_free_ops(ops));
+  CHECK_OK(ct_free_ops(redirect));
+}
+
+static void check_list(int probe) {
+  struct Asked asked[3] = {{0, 1, 1}, {0, 1, 1}, {0, 1, 1}};
+  ct_ops* ops[3];
+  for (int i = 0; i < 3; ++i) ops[i] = asking(&asked[i], probe, i == 1 ? CT_IPMODIFY : 0);
+  CHECK_EQUAL(number(), 2);
+  for (int i = 0; i < 3; ++i) CHECK_EQUAL(asked[i].at_entry, i == 1 ? 0 : -EPERM);
+  for (int i = 0; i < 3; ++i) CHECK_EQUAL(asked[i].at_exit, probe ? -EPERM : 1);
+  asked[1].leave_alone = 1;  // that it could does not help the others
+  CHECK_EQUAL(number(), 1);
+  CHECK_EQUAL(asked[2].at_entry, -EPERM);
+  for (int i = 0; i < 3; ++i) CHECK_OK(ct_free_ops(ops[i]));
+}
+TEST(of_several_callbacks_the_one_with_ipmodify_sets_the_ip) { check_list(0); }
+TEST(of_several_probes_the_one_with_ipmodify_sets_the_ip) { check_list(1); }
+
 TEST(a_filter_change_into_a_conflict_is_refused) {
   ct_ops* first = filtered("hundred_57");
   ct_ops* second = filtered("hundred_56");

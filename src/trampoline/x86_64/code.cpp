@@ -46,6 +46,7 @@ constinit const calltap::trampoline::Code ct_code = {
     .call_exit_handler = ct_call_exit_handler,
     .list_entries = ct_list_entries,
     .list_exits = ct_list_exits,
+    .may_set_ip = ct_may_set_ip,
     .imports = &ct_imports,
     .personality = &ct_personality_reference,
 };

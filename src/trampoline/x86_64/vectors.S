@@ -266,6 +266,13 @@ ct_call_handler_threw:
         jmp     ct_call_handler_called
 END_FUNCTION ct_call_handler
 
+// The entry handler of a site whose only client has CT_IPMODIFY, which it goes on to: only such a client pays for the
+// question whether ct_regs_set_ip() is its to call.
+FUNCTION ct_may_set_ip
+        orl     $CT_REGS_MAY_SET_IP, CT_REGS_FLAGS(%rcx)
+        jmp     *CT_CLIENT_ENTRY(%rdx)
+END_FUNCTION ct_may_set_ip
+
 // Calls the function in rax, with its arguments where they are, on an aligned stack.
 FUNCTION ct_call_aligned
         pushq   %rbp
