@@ -222,13 +222,19 @@ const char* ct_error_text(void);
  * For handlers, on their own `regs`. No errors but ct_regs_set_ip()'s: what there is not reads as 0.
  */
 
-/* The n-th (from 0) argument of integer or pointer class: registers first, then the stack, where n counts the
- * stack's 8-byte slots on. */
+/* The n-th (from 0) argument of integer or pointer class: registers first (0 to 5), then the stack, where n
+ * counts the stack's 8-byte slots on.
+ *
+ * How many stack arguments a call has shows nowhere, and a struct that is passed by value has no largest
+ * size, so no n is refused: that it is one of the function's is up to the handler. Beyond them lies what
+ * belongs to the callers, which reads as anything and must not be written, and beyond the stack's end a
+ * crash. */
 uint64_t ct_regs_argument(const ct_regs* regs, unsigned n);
 void ct_regs_set_argument(ct_regs* regs, unsigned n, uint64_t value);
-/* The n-th 8-byte slot of stack arguments. */
+/* The n-th (from 0) 8-byte slot of stack arguments; of n the same is true. */
 uint64_t ct_regs_stack_argument(const ct_regs* regs, unsigned n);
-/* The n-th argument (0 to 7) of class double or float. 0 with CT_GENERAL_REGS_ONLY. */
+/* The n-th argument (0 to 7) of class double or float; those that are passed on the stack are its slots. 0
+ * for any other n, and with CT_GENERAL_REGS_ONLY. */
 double ct_regs_double_argument(const ct_regs* regs, unsigned n);
 float ct_regs_float_argument(const ct_regs* regs, unsigned n);
 /* The n-th vector argument register: address of its 16, 32 or 64 bytes, `*bytes` of which the program may

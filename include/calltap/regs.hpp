@@ -70,8 +70,9 @@ class EntryRegs : public Regs {
  public:
   using Regs::Regs;
 
-  /// The n-th (from 0) argument among those that are passed as integers or pointers: registers first, then
-  /// the stack, where n counts 8-byte slots on.
+  /// The n-th (from 0) argument among those that are passed as integers or pointers: registers first (0 to
+  /// 5), then the stack, where n counts 8-byte slots on. How many of these the call has is not known, so n is
+  /// not checked: beyond them lies what belongs to the callers.
   template <RegisterValue Value = std::uint64_t>
   [[nodiscard]] Value argument(unsigned n) const {
     return from_register<Value>(ct_regs_argument(get(), n));
@@ -80,12 +81,12 @@ class EntryRegs : public Regs {
   void set_argument(unsigned n, Value value) const {
     ct_regs_set_argument(get(), n, to_register(value));
   }
-  /// The n-th 8-byte slot of stack arguments.
+  /// The n-th (from 0) 8-byte slot of stack arguments, not checked either.
   template <RegisterValue Value = std::uint64_t>
   [[nodiscard]] Value stack_argument(unsigned n) const {
     return from_register<Value>(ct_regs_stack_argument(get(), n));
   }
-  /// The n-th (0 to 7) among the arguments of class double or float.
+  /// The n-th (0 to 7, else 0 is returned) among the arguments of class double or float.
   [[nodiscard]] double double_argument(unsigned n) const { return ct_regs_double_argument(get(), n); }
   [[nodiscard]] float float_argument(unsigned n) const { return ct_regs_float_argument(get(), n); }
 
