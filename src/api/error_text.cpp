@@ -99,6 +99,11 @@ void append_description(base::Error error, const ops::Failure& failure) {
     append(": ");
     append(failure.reason);
   }
+  if (failure.near_misses[0] != '\0') {
+    append("; did you mean ");
+    append(failure.near_misses);
+    append("?");
+  }
   if (failure.has_client) {
     append(failure.client[0] != '\0' ? ": the ops '" : ": an ops without a name");
     append(failure.client);

@@ -69,16 +69,19 @@ void NearMisses::consider(const FunctionName& function) {
 }
 
 void NearMisses::insert(std::string_view name, unsigned score) {
+  if (name.size() > kMaxName) return;
   if (std::find(names_.begin(), names_.begin() + count_, name) != names_.begin() + count_) return;
   std::size_t at = count_;
   while (at > 0 && scores_[at - 1] > score) --at;
   if (at == kMax) return;
+  // The text goes where the one that drops out was.
+  char* text = count_ == kMax ? const_cast<char*>(names_.back().data()) : texts_[count_].data();
   count_ = std::min(count_ + 1, kMax);
   for (std::size_t i = count_ - 1; i > at; --i) {
     names_[i] = names_[i - 1];
     scores_[i] = scores_[i - 1];
   }
-  names_[at] = name;
+  names_[at] = {text, name.copy(text, name.size())};
   scores_[at] = score;
 }
 

@@ -13,6 +13,7 @@
 #include "ops/op_sets.h"
 #include "ops/originals.h"
 #include "ops/quiescence.h"
+#include "ops/suggestions.h"
 #include "ops/transaction.h"
 #include "patch/core_sync.h"
 #include "patch/memory_map.h"
@@ -94,6 +95,7 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
   if (attachable == 0 && (client.flags & CT_ALLOW_NO_MATCH) == 0) {
     if (refusing != nullptr) return refuse(failure, *refusing, refusing->sites[refused]);
     filter.print(failure.function);
+    suggest_names(matcher, failure);
     return ErrorCode::kNoMatch;
   }
   return publish ? transaction.publish() : Result<void>();
@@ -437,6 +439,7 @@ Result<void> check_symbol(std::string_view symbol, Failure& failure) {
       return {};
     }
   }
+  if (found.error().code == ErrorCode::kNoMatch) suggest_symbols(symbol, failure);
   return found;
 }
 

@@ -10,9 +10,10 @@
 namespace calltap::ops {
 
 struct Failure {
-  char module[64] = {};     // one that was loaded later
-  char function[128] = {};  // at fault; or the patterns that match none
-  char client[64] = {};     // name of the other one, where one is in the way
+  char module[64] = {};        // one that was loaded later
+  char function[128] = {};     // at fault; or the patterns that match none
+  char near_misses[256] = {};  // "a, b": names like one of these patterns
+  char client[64] = {};        // name of the other one, where one is in the way
   bool has_client = false;
   std::string_view reason;  // static
   std::uint8_t code[8] = {};

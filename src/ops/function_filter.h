@@ -86,6 +86,15 @@ class Matcher {
       if (rule.kind == FunctionFilter::Entry::kSymbol) visit(rule.pattern.name);
     }
   }
+  /// visit(filter::Pattern, is_symbol) for what adds functions, in the order in which it was given. Of all
+  /// modules.
+  template <class Visit>
+  void for_each_wanted(Visit visit) const {
+    for (const Rule& rule : rules_) {
+      if (rule.kind == FunctionFilter::Entry::kNotrace || rule.pattern.remove) continue;
+      visit(rule.pattern, rule.kind == FunctionFilter::Entry::kSymbol);
+    }
+  }
 
  private:
   struct Rule {

@@ -44,6 +44,28 @@ TEST(what_matches_no_function_is_repeated) {
   CHECK_FAILS(ct_register_ops(ops), ENOENT, "xxx...': no function matches");
 }
 
+TEST(what_was_meant_is_suggested) {
+  ct_ops* ops = filtered(ct_new_callback(on_call, NULL, 0), "wrok");
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "'wrok': no function matches; did you mean work?");
+  CHECK_OK(ct_set_filter(ops, "no_such_module:work", 1));
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "; did you mean work?");
+  CHECK_OK(ct_set_filter(ops, "work", 1));  // exists, but is removed
+  CHECK_OK(ct_set_filter(ops, "!work", 0));
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "no function matches");
+  CHECK(strstr(ct_error_text(), "did you mean") == NULL);
+  CHECK_OK(ct_set_filter(ops, "overwriten*", 0));
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "; did you mean overwritten?");
+  CHECK_FAILS(ct_set_filter_symbol(ops, "Unpatchabel", 0), ENOENT,
+              "'Unpatchabel': no function matches; did you mean unpatchable?");
+  CHECK_FAILS(ct_set_filter_symbol(ops, "surely_not_there", 0), ENOENT, "'surely_not_there'");
+  CHECK(strstr(ct_error_text(), "did you mean") == NULL);
+
+  CHECK_OK(ct_set_filter(ops, "work", 1));
+  CHECK_OK(ct_register_ops(ops));
+  CHECK_FAILS(ct_set_filter(ops, "overwritte", 1), ENOENT, "; did you mean overwritten?");
+  CHECK_EQUAL(ct_ops_functions(ops), 1);
+}
+
 TEST(the_other_ops_is_named) {
   ct_ops* redirect = filtered(ct_new_ops(NULL, 0), "work");
   ct_set_name(redirect, "first");

@@ -193,7 +193,11 @@ TEST(EditDistance, CountsChangesIgnoringCase) {
 
 std::vector<std::string> suggestions(std::string_view pattern, const std::vector<std::string>& signatures) {
   NearMisses near(*parse_pattern(pattern));
-  for (const std::string& signature : signatures) near.consider({"program", signature, signature});
+  // Each name's text is gone when the next one comes.
+  for (std::string signature : signatures) {
+    near.consider({"program", signature, signature});
+    std::fill(signature.begin(), signature.end(), '#');
+  }
   return {near.best().begin(), near.best().end()};
 }
 
@@ -216,6 +220,10 @@ TEST(NearMisses, AtMostThreeBestFirst) {
   const auto best = suggestions("render_1", names);
   ASSERT_EQ(best.size(), 3u);
   EXPECT_EQ(best[0], "render_1x");
+  // Later and nearer ones take the places of those that drop out.
+  const auto nearer =
+      suggestions("render_1", {"render_99", "render_98", "render_97", "render_2", "render_1"});
+  EXPECT_EQ(nearer, (std::vector<std::string>{"render_1", "render_2", "render_99"}));
 }
 
 }  // namespace

@@ -1,0 +1,19 @@
+// "Did you mean": names like those that a filter asked for and no function has.
+#pragma once
+
+#include <string_view>
+
+#include "ops/failure.h"
+#include "ops/function_filter.h"
+
+namespace calltap::ops {
+
+// For the text of an error: these look at every function of every module, which are open afterwards. Under
+// the engine's lock.
+
+/// Notes the names nearest to the filter's first pattern or symbol that no function has.
+void suggest_names(const Matcher& matcher, Failure& failure);
+/// Notes the symbols nearest to one that no module has.
+void suggest_symbols(std::string_view symbol, Failure& failure);
+
+}  // namespace calltap::ops
