@@ -212,6 +212,11 @@ size_t ct_ops_functions(const ct_ops* ops); /* functions it is attached to */
  * call of a function in them, a function named by symbol cannot be patched, or memory was exhausted. `text`,
  * which may be NULL, gets what went wrong with the last of them, "" if there is none. Handlers may ask. */
 uint64_t ct_ops_failed_modules(const ct_ops* ops, char* text, size_t size);
+/* Functions that its filter selects and that it is not attached to, because they cannot be patched: as of
+ * when it was registered, enabled or given this filter, and in modules loaded since, also if they are gone
+ * again. `text`, which may be NULL, gets the first of them, why, and its code, "" if there is none. Handlers
+ * may ask. */
+uint64_t ct_ops_refused_functions(const ct_ops* ops, char* text, size_t size);
 
 /* What went wrong in the calling thread's last call of this interface that failed; "" if none has. */
 const char* ct_error_text(void);

@@ -267,6 +267,9 @@ class [[nodiscard]] Ops {
   /// Modules loaded since attach() that it could not be attached to, and what went wrong with the last one.
   /// Handlers may ask.
   [[nodiscard]] Failures failed_modules() const { return failures(ct_ops_failed_modules); }
+  /// Functions that the filter selects and that cannot be patched, and what is wrong with the first one.
+  /// Handlers may ask.
+  [[nodiscard]] Failures refused_functions() const { return failures(ct_ops_refused_functions); }
 
   /// For the functions of calltap.h. Stays ours.
   [[nodiscard]] ct_ops* get() const { return state_->ops; }

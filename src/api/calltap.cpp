@@ -168,6 +168,17 @@ int register_target(const char* function, ct_ops* client, Role role, const void*
   });
 }
 
+std::uint64_t describe_failures(const ct_ops* client, ops::Failures ct_ops::*which, char* text,
+                                std::size_t size) {
+  const bool wants_text = text != nullptr && size != 0;
+  if (wants_text) text[0] = '\0';
+  if (client == nullptr) return 0;
+  const EngineLock lock;
+  const ops::Failures& failures = client->*which;
+  if (wants_text && failures.count != 0) api::describe(failures.error, failures.failure, {text, size});
+  return failures.count;
+}
+
 }  // namespace
 
 extern "C" {
@@ -346,13 +357,11 @@ std::uint64_t ct_ops_missed(const ct_ops* client) {
 std::uint64_t ct_handlers_thrown(void) { return trampoline::handlers_thrown(); }
 
 std::uint64_t ct_ops_failed_modules(const ct_ops* client, char* text, std::size_t size) {
-  const bool wants_text = text != nullptr && size != 0;
-  if (wants_text) text[0] = '\0';
-  if (client == nullptr) return 0;
-  const EngineLock lock;
-  const ops::FailedModules& failed = client->failed_modules;
-  if (wants_text && failed.count != 0) api::describe(failed.error, failed.failure, {text, size});
-  return failed.count;
+  return describe_failures(client, &ct_ops::failed_modules, text, size);
+}
+
+std::uint64_t ct_ops_refused_functions(const ct_ops* client, char* text, std::size_t size) {
+  return describe_failures(client, &ct_ops::refused_functions, text, size);
 }
 
 std::size_t ct_ops_functions(const ct_ops* client) { return client == nullptr ? 0 : client->functions; }

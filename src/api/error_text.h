@@ -13,7 +13,7 @@ namespace calltap::api {
 int report(const char* function, const base::Result<void>& result, const ops::Failure& failure);
 int report(const char* function, base::ErrorCode code, std::string_view reason = {});
 
-/// What went wrong with a module that was loaded later, into `out`, which is not empty.
+/// One of several failures, with its module, into `out`, which is not empty.
 void describe(const base::Error& error, const ops::Failure& failure, std::span<char> out);
 
 }  // namespace calltap::api

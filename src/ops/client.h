@@ -28,7 +28,10 @@ struct ct_ops : calltap::trampoline::Client {
   calltap::base::Array<calltap::trampoline::SiteRecord*> records;
   calltap::trampoline::Counters counted_before = {};  // by earlier owners of its counters
   calltap::ops::FunctionFilter filter;
-  calltap::ops::FailedModules failed_modules;  // since it was registered
+  /// Modules that were loaded since it was registered and that it could not be attached to; the last one.
+  calltap::ops::Failures failed_modules;
+  /// Functions that its filter selects and that cannot be patched, those of later modules too; the first one.
+  calltap::ops::Failures refused_functions;
   char name[64] = {};
 
   [[nodiscard]] bool is_registered() const {

@@ -51,6 +51,10 @@ class OpenModules {
 /// uncounted.
 bool is_switchable(const ct_ops& client) { return !client.is_recorder; }
 
+void note_module(Failure& failure, const Module& module) {
+  module.name().copy(failure.module, sizeof failure.module - 1);
+}
+
 bool is_active(const ct_ops& client) {
   return client.state == ClientState::kRegistered && (switched_on || !is_switchable(client));
 }
@@ -68,6 +72,19 @@ Result<Transaction::Selected> add_module_sites(Transaction& transaction, const c
   return selected;
 }
 
+/// Adds what was selected in a module and cannot be patched. The module is open. Of the recorder's nobody
+/// asks: its observer knows.
+void note_refused(const ct_ops& client, const Module& module, const Transaction::Selected& selected,
+                  Failures& refused) {
+  if (selected.refused == 0 || client.is_recorder) return;
+  if (refused.count == 0) {
+    refused.failure = {};
+    refused.error = refuse(refused.failure, module, module.sites[selected.first_refused]);
+    note_module(refused.failure, module);
+  }
+  refused.count += selected.refused;
+}
+
 /// Attaches the client to what its filter selects, and detaches it from all else. Without `publish`, only
 /// finds out whether that can be done.
 Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failure, bool publish = true) {
@@ -75,8 +92,7 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
   if (auto prepared = matcher.prepare(filter); !prepared) return prepared;
   Transaction transaction(client, failure);
   std::uint64_t attachable = 0;
-  const Module* refusing = nullptr;  // the first, and its first site that cannot be patched
-  std::uint32_t refused = 0;
+  Failures refused;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     if (!m->is_usable || m->site_count == 0) continue;
     auto selected = add_module_sites(transaction, client, *m, matcher);
@@ -86,19 +102,24 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
       return selected.error();
     }
     attachable += selected->attachable;
-    if (selected->refused != 0 && refusing == nullptr) {
-      refusing = m;
-      refused = selected->first_refused;
-    }
+    note_refused(client, *m, *selected, refused);
     if (auto removed = transaction.remove_rest(*m); !removed) return removed;
   }
   if (attachable == 0 && (client.flags & CT_ALLOW_NO_MATCH) == 0) {
-    if (refusing != nullptr) return refuse(failure, *refusing, refusing->sites[refused]);
+    if (refused.count != 0) {
+      failure = refused.failure;
+      failure.module[0] = '\0';
+      return refused.error;
+    }
     filter.print(failure.function);
     suggest_names(matcher, failure);
     return ErrorCode::kNoMatch;
   }
-  return publish ? transaction.publish() : Result<void>();
+  if (publish) {
+    if (auto published = transaction.publish(); !published) return published;
+  }
+  client.refused_functions = refused;
+  return {};
 }
 
 Result<void> detach(ct_ops& client, Failure& failure) {
@@ -123,7 +144,11 @@ Result<void> attach_to_module(ct_ops& client, Module& module, Failure& failure) 
   if (!selected) {
     return selected.error().code <= ErrorCode::kBuildIdMismatch ? Result<void>() : selected.error();
   }
-  return selected->attachable != 0 ? transaction.publish() : Result<void>();
+  if (selected->attachable != 0) {
+    if (auto published = transaction.publish(); !published) return published;
+  }
+  note_refused(client, module, *selected, client.refused_functions);
+  return {};
 }
 
 /// All functions of the module that a client selects, or none: of two clients that want the same, the one
@@ -131,8 +156,7 @@ Result<void> attach_to_module(ct_ops& client, Module& module, Failure& failure) 
 void attach_to_new_module(Module& module) {
   base::Array<ct_ops*> active;
   const auto note = [&](ct_ops& client, const Error& error, Failure& failure) {
-    const std::string_view name = module.name();
-    name.copy(failure.module, sizeof failure.module - 1);
+    note_module(failure, module);
     ++client.failed_modules.count;
     client.failed_modules.error = error;
     client.failed_modules.failure = failure;

@@ -10,7 +10,7 @@
 namespace calltap::ops {
 
 struct Failure {
-  char module[64] = {};        // one that was loaded later
+  char module[64] = {};        // of one among several failures
   char function[128] = {};     // at fault; or the patterns that match none
   char near_misses[256] = {};  // "a, b": names like one of these patterns
   char client[64] = {};        // name of the other one, where one is in the way
@@ -21,10 +21,9 @@ struct Failure {
   bool was_published = false;   // then handlers may have been entered: wait for them
 };
 
-/// A client's modules that were loaded later and that it could not be attached to.
-struct FailedModules {
+/// How often something failed, and one of the times.
+struct Failures {
   std::uint64_t count = 0;
-  // of the last
   base::Error error;
   Failure failure;
 };

@@ -12,6 +12,8 @@ FUNCTION int coming_other_work(int value) {
   return value - MODULE_NUMBER;
 }
 
+FUNCTION __attribute__((patchable_function_entry(1, 0))) int coming_unpatchable(void) { return 0; }
+
 static int constructed;
 __attribute__((constructor)) static void construct(void) { constructed = coming_work(100); }
 FUNCTION int value_of_constructor(void) { return constructed; }

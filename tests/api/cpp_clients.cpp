@@ -22,6 +22,7 @@ extern "C" {
 HOOKED int one_a(int n) { return n + 1; }
 HOOKED int one_b(int n) { return n + 2; }
 HOOKED int two_a(int n) { return n + 3; }
+HOOKED __attribute__((patchable_function_entry(1, 0))) int one_unpatchable() { return 1; }
 
 int direct_calls = 0;
 int other_direct_calls = 0;
@@ -276,6 +277,18 @@ TEST(a_later_module_that_cannot_be_attached_to_is_counted_with_its_error) {
   CHECK_EQUAL(second.failed_modules().count, 1);
   CHECK_TEXT(second.failed_modules().text.c_str(), "libcoming_a.so: 'coming_work': ");
   CHECK_TEXT(second.failed_modules().text.c_str(), "the ops 'first'");
+}
+
+TEST(functions_that_cannot_be_patched_are_counted_with_the_first_reason) {
+  Callback callback = counting();
+  CHECK(callback.set_filter("one_*").has_value() && callback.attach().has_value());
+  CHECK_EQUAL(callback.functions(), 2);
+  CHECK_EQUAL(callback.refused_functions().count, 1);
+  CHECK_TEXT(callback.refused_functions().text.c_str(), "'one_unpatchable': ");
+  CHECK_TEXT(callback.refused_functions().text.c_str(), "too few NOPs");
+  CHECK(callback.set_filter("one_?", Filter::kReplace).has_value());
+  CHECK_EQUAL(callback.refused_functions().count, 0);
+  CHECK(callback.refused_functions().text.empty());
 }
 
 TEST(errors_have_codes_and_texts) {

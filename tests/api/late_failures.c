@@ -1,10 +1,15 @@
-// A module that is loaded later, and a client that cannot be attached to it.
+// What a client is not attached to though nothing has failed: modules that are loaded later, and functions
+// that cannot be patched.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
+
+HOOKED int patchable(int value) { return value + 1; }
+HOOKED __attribute__((patchable_function_entry(1, 0))) int unpatchable(void) { return 100; }
+HOOKED __attribute__((patchable_function_entry(1, 0))) int other_unpatchable(void) { return 200; }
 
 static int replaced_by_first(int value) { return value + 1000; }
 static int replaced_by_second(int value) { return value + 2000; }
@@ -54,4 +59,86 @@ TEST(the_first_registered_gets_the_module_and_the_other_says_why_not) {
   CHECK_EQUAL(ct_ops_failed_modules(second, text, sizeof text), 0);
   CHECK_OK(ct_free_ops(second));
   CHECK_EQUAL(dlclose(module), 0);
+}
+
+static unsigned calls;
+static void count_call(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs;
+  ++calls;
+}
+
+TEST(functions_that_cannot_be_patched_are_counted_with_the_first_reason) {
+  ct_ops* ops = ct_new_callback(count_call, NULL, 0);
+  char text[300] = "x";
+  CHECK_EQUAL(ct_ops_refused_functions(ops, text, sizeof text), 0);
+  CHECK_EQUAL(text[0], 0);
+  CHECK_OK(ct_set_filter(ops, "*patchable", 0));
+  CHECK_OK(ct_register_ops(ops));
+  CHECK_EQUAL(ct_ops_functions(ops), 1);
+  CHECK_EQUAL(patchable(1) + unpatchable() + other_unpatchable(), 302);
+  CHECK_EQUAL(calls, 1);
+  CHECK_EQUAL(ct_ops_refused_functions(ops, text, sizeof text), 2);
+  CHECK_TEXT(text, "late_failures: '");
+  CHECK_TEXT(text, "unpatchable': ");
+  CHECK_TEXT(text, "too few NOPs");
+  CHECK_TEXT(text, "(code: ");
+  CHECK_EQUAL(ct_ops_refused_functions(ops, NULL, 0), 2);
+  CHECK_EQUAL(ct_ops_refused_functions(NULL, text, sizeof text), 0);
+  CHECK_EQUAL(text[0], 0);
+
+  // It is about the filter that is in force.
+  CHECK_OK(ct_set_notrace(ops, "other*", 0));
+  CHECK_EQUAL(ct_ops_refused_functions(ops, text, sizeof text), 1);
+  CHECK_TEXT(text, "'unpatchable'");
+  CHECK_FAILS(ct_set_filter(ops, "no_such_function", 1), ENOENT, "no_such_function");
+  CHECK_EQUAL(ct_ops_refused_functions(ops, NULL, 0), 1);
+  CHECK_OK(ct_disable_ops(ops));
+  CHECK_OK(ct_enable_ops(ops));
+  CHECK_EQUAL(ct_ops_refused_functions(ops, NULL, 0), 1);
+  CHECK_OK(ct_set_filter(ops, "patchable", 1));
+  CHECK_EQUAL(ct_ops_refused_functions(ops, text, sizeof text), 0);
+  CHECK_EQUAL(text[0], 0);
+  CHECK_OK(ct_free_ops(ops));
+}
+
+TEST(functions_of_later_modules_that_cannot_be_patched_are_counted) {
+  ct_ops* ops = ct_new_callback(count_call, NULL, 0);
+  ct_ops* waiting_ops = ct_new_callback(count_call, NULL, CT_ALLOW_NO_MATCH);
+  CHECK_OK(ct_set_filter(ops, "*patchable", 0));
+  CHECK_OK(ct_set_filter(waiting_ops, "coming_unpatchable", 0));
+  CHECK_OK(ct_register_ops(ops));
+  CHECK_OK(ct_register_ops(waiting_ops));
+  CHECK_EQUAL(ct_ops_refused_functions(waiting_ops, NULL, 0), 0);
+  void* module;
+  load(&module);
+  char text[300] = "x";
+  CHECK_EQUAL(ct_ops_refused_functions(ops, text, sizeof text), 3);
+  CHECK_TEXT(text, "late_failures: '");  // still the first
+  CHECK_EQUAL(ct_ops_failed_modules(ops, NULL, 0), 0);
+  CHECK_EQUAL(ct_ops_refused_functions(waiting_ops, text, sizeof text), 1);
+  CHECK_TEXT(text, "libcoming_a.so: 'coming_unpatchable': ");
+  CHECK_OK(ct_free_ops(ops));
+  CHECK_OK(ct_free_ops(waiting_ops));
+}
+
+TEST(a_new_client_has_none_of_the_failures_of_a_freed_one) {
+  ct_ops* first = waiting("first", "coming_work");
+  ct_ops* second = waiting("second", "coming_*");
+  CHECK_OK(ct_register_redirect(first, (void*)replaced_by_first));
+  CHECK_OK(ct_register_redirect(second, (void*)replaced_by_second));
+  ct_ops* seeing = ct_new_callback(count_call, NULL, 0);
+  CHECK_OK(ct_set_filter(seeing, "*patchable", 0));
+  CHECK_OK(ct_register_ops(seeing));
+  void* module;
+  load(&module);
+  CHECK_EQUAL(ct_ops_failed_modules(second, NULL, 0), 1);
+  CHECK_EQUAL(ct_ops_refused_functions(seeing, NULL, 0), 3);
+  CHECK_OK(ct_free_ops(second));
+  CHECK_OK(ct_free_ops(seeing));
+  for (int i = 0; i < 2; ++i) {  // in the same memory
+    ct_ops* ops = ct_new_callback(count_call, NULL, 0);
+    CHECK(ops == second || ops == seeing);
+    CHECK_EQUAL(ct_ops_failed_modules(ops, NULL, 0), 0);
+    CHECK_EQUAL(ct_ops_refused_functions(ops, NULL, 0), 0);
+  }
 }
