@@ -22,7 +22,6 @@ enum { kMostFrames = 128, kMostProblems = 10, kSaved = 6 };
 
 void steps_call(void (*function)(void), const uint64_t callee_saved[kSaved]);
 extern const char steps_returned[], steps_back[];
-extern int steps_tail_call;
 void steps_direct(void);
 void steps_target(void), steps_target_body(void), steps_inner(void), steps_inner_body(void);
 void steps_leaver(void), steps_leaver_body(void), steps_last(void), steps_last_body(void);
@@ -223,15 +222,8 @@ static void in_new_thread(void* (*run)(void*), void* argument) {
 
 static int is_recorded(void) { return getenv("CALLTAP_SESSION") != NULL; }
 
-/// The recorder alone goes on with the call frame of the function that jumps, and so with one return fewer
-/// than calls (docs/register-contract.md).
-static int has_paired_tail_calls(const struct DispatchKind* kind) {
-  return !is_recorded() || strpbrk(kind->clients, "eEpPxXiIoO") != NULL;
-}
-
 static unsigned calls_of(int function, const struct DispatchKind* kind) {
   if (function != 0 && is_overridden(kind)) return 0;
-  if (kFunctions[function].entry == steps_last && !steps_tail_call) return 0;
   return kFunctions[function].calls;
 }
 
@@ -242,7 +234,6 @@ static void check_kind(const struct DispatchKind* kind) {
     clients.replacement = kFunctions[i].body;
     attach_kind(kind, (uint64_t)kFunctions[i].entry, &clients, ops[i]);
   }
-  steps_tail_call = has_paired_tail_calls(kind);
   steps_target();  // a process's first call under the recorder is a hundred thousand instructions
   step_through_target(NULL);
   // A thread's first hooked call makes what the thread needs: once for each trampoline is enough.

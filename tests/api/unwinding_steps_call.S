@@ -25,7 +25,7 @@
         .size \name, . - \name
 .endm
 
-// Calls, is cut off below by what a longjmp does, calls again, and ends by a tail call if steps_tail_call is not 0.
+// Calls, is cut off below by what a longjmp does, calls again, and ends by a tail call.
 FUNCTION steps_target
         pushq %r12
         .cfi_adjust_cfa_offset 8
@@ -50,9 +50,7 @@ steps_back:
         popq %r12
         .cfi_adjust_cfa_offset -8
         .cfi_restore r12
-        cmpl $0, steps_tail_call(%rip)
-        jne steps_last
-        ret
+        jmp steps_last
 END_FUNCTION steps_target
 
 FUNCTION steps_inner
@@ -132,8 +130,4 @@ steps_returned:
         .cfi_endproc
         .size steps_call, . - steps_call
 
-        .bss
-        .globl steps_tail_call
-        .balign 4
-steps_tail_call: .skip 4
         .section .note.GNU-stack, "", @progbits

@@ -50,13 +50,15 @@
         movq    0(%rsp), %rdi
 .endm
 
-// Calls a C++ slow path (an IMPORT) from the state after the pop: function(frame, rsi). Keeps all registers but rax and rcx,
-// which the fast path has saved.
-.macro CALL_SLOW function
+// Calls a C++ slow path (an IMPORT): function(frame, rsi). Keeps all registers but rax and rcx, which the fast path has
+// saved.
+.macro CALL_SLOW function, popped=1
         leaq    -SLOW_BYTES(%rsp), %rsp
         .cfi_remember_state
         .cfi_def_cfa_offset SLOW_BYTES + 8
+  .if \popped
         CFI_CALLER_RSP_SLOW
+  .endif
         SAVE_REST
         movq    %rbx, %rdi
         cld
@@ -124,6 +126,42 @@
         movq    %rdx, CT_WRITER_LAST(%rcx)
 .endm
 
+// The call begins: numbers the frame rbx, writes its entry event, and restores the arguments. r11 = the record.
+.macro ENTER label, record, popped=1
+        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
+        incq    %rax
+        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
+        movq    %rax, CT_FRAME_AGE(%rbx)
+  .if \record
+        movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
+        movq    CT_RECORD_EVENT(%r11), %rsi
+        CHOOSE_SLOT %rbx, %r11, .Lentry_slow_\label
+        READ_CLOCK
+        CHECK_GAP .Lentry_slow_\label
+        movl    %edx, %eax
+        shll    $5, %eax
+        orq     %rax, %rsi
+        PUT_EVENT %rbx, %r11, 0, .Lentry_slow_\label
+.Lentered_\label:
+        movq    SAVED_R11-8*\popped(%rsp), %r11
+        movq    SAVED_RSI-8*\popped(%rsp), %rsi
+        movq    SAVED_RDX-8*\popped(%rsp), %rdx
+  .else
+        // It leaves the frame's event 0.
+        movl    $0, CT_FRAME_FLAGS(%rbx)
+  .endif
+        movq    SAVED_RCX-8*\popped(%rsp), %rcx
+        movq    SAVED_RAX-8*\popped(%rsp), %rax
+.endm
+
+.macro ENTER_SLOW label, popped=1
+.Lentry_slow_\label:
+        movq    SAVED_R11-8*\popped(%rsp), %r11
+        movq    CT_RECORD_EVENT(%r11), %rsi
+        CALL_SLOW IMPORT(EVENT_SLOW), \popped
+        jmp     .Lentered_\label
+.endm
+
         .section calltap_trampolines, "ax", @progbits
         .hidden ct_imports, ct_personality_reference
 
@@ -178,30 +216,7 @@
         jbe     .Lcheck_stack_\name
 .Lstack_checked_\name:
         movq    %rbx, %fs:CT_THREAD_TOP(%rcx)
-        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
-        incq    %rax
-        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
-        movq    %rax, CT_FRAME_AGE(%rbx)
-  .if \record
-        movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
-        movq    CT_RECORD_EVENT(%r11), %rsi
-        CHOOSE_SLOT %rbx, %r11, .Lentry_slow_\name
-        READ_CLOCK
-        CHECK_GAP .Lentry_slow_\name
-        movl    %edx, %eax
-        shll    $5, %eax
-        orq     %rax, %rsi
-        PUT_EVENT %rbx, %r11, 0, .Lentry_slow_\name
-.Lentered_\name:
-        movq    POPPED(SAVED_R11)(%rsp), %r11
-        movq    POPPED(SAVED_RSI)(%rsp), %rsi
-        movq    POPPED(SAVED_RDX)(%rsp), %rdx
-  .else
-        // It leaves the frame's event 0.
-        movl    $0, CT_FRAME_FLAGS(%rbx)
-  .endif
-        movq    POPPED(SAVED_RCX)(%rsp), %rcx
-        movq    POPPED(SAVED_RAX)(%rsp), %rax
+        ENTER   \name, \record
         call    *CT_RECORD_TARGET(%r11)
         .globl  \return_point
         .hidden \return_point
@@ -256,58 +271,13 @@
         movq    IMPORT(THREAD), %rcx
         jmp     .Lstack_checked_\name
 
-        // Our return point in the caller's place: the function that was called has jumped here instead of returning,
-        // and left us its stack frame and, in rbx, its call frame. Its call ends; the call frame goes on as ours, so
-        // that a million tail calls need one.
-        .cfi_restore_state
-        .cfi_remember_state
-        .cfi_same_value rbx
-.Ltail_call_\name:
-        leaq    8(%rsp), %rsp
-        CFI_RBX_IN_FRAME
-        CFI_CALLER_RSP
-        CFI_RETURN_IN_FRAME
-        cmpq    %rbx, %fs:CT_THREAD_TOP(%rcx)
-        jne     .Ltail_cut_off_\name
-.Ltail_top_checked_\name:
-  .if \record
-        movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
-        orl     $CT_FLAG_WRITING, CT_FRAME_FLAGS(%rbx)
-        CHOOSE_SLOT %rbx, %r11, .Ltail_slow_\name
-        READ_CLOCK
-        CHECK_GAP .Ltail_slow_\name
-        MAKE_EXIT %rbx
-        PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
-.Ltail_written_\name:
-        movl    $CT_FLAGS_FREE, CT_FRAME_FLAGS(%rbx)
-        movq    IMPORT(THREAD), %rcx
-        movq    POPPED(SAVED_R11)(%rsp), %r11
-  .endif
-        jmp     .Lstack_checked_\name
-
-        // Frames above us on the list have not been returned from.
-.Ltail_cut_off_\name:
-        CALL_SLOW IMPORT(EXIT_SLOW)
-        movq    IMPORT(THREAD), %rcx
-        jmp     .Ltail_top_checked_\name
 .Lcut_off_\name:
         CALL_SLOW IMPORT(EXIT_SLOW)
         movq    IMPORT(THREAD), %rdi
         jmp     .Ltop_checked_\name
 
   .if \record
-.Lentry_slow_\name:
-        movq    POPPED(SAVED_R11)(%rsp), %r11
-        movq    CT_RECORD_EVENT(%r11), %rsi
-        CALL_SLOW IMPORT(EVENT_SLOW)
-        jmp     .Lentered_\name
-
-.Ltail_slow_\name:
-        movl    CT_FRAME_EVENT+4(%rbx), %esi
-        shlq    $32, %rsi
-        orq     $EXIT_ID, %rsi
-        CALL_SLOW IMPORT(EVENT_SLOW)
-        jmp     .Ltail_written_\name
+        ENTER_SLOW \name
 
         // After the body only the result must be kept: rax and rdx are in r8 and r9, CALL_SLOW keeps those.
 .Lexit_slow_\name:
@@ -352,6 +322,49 @@
         movq    SAVED_RCX(%rsp), %rcx
         movq    SAVED_RAX(%rsp), %rax
         jmp     *CT_RECORD_TARGET(%r11)
+
+        // Our return point in the caller's place: the function that was called has jumped here instead of returning,
+        // and left us its stack frame and, in rbx, its call frame. Its call ends; the call frame goes on as ours, so
+        // that a million tail calls need one. The return slot stays as it is and the body is jumped to: with a call
+        // too many the processor would predict this return, and all of our callers', wrong.
+        //
+        // To the unwinder this is a function that the return point has called.
+.Ltail_call_\name:
+        cmpq    %rbx, %fs:CT_THREAD_TOP(%rcx)
+        jne     .Ltail_cut_off_\name
+.Ltail_top_checked_\name:
+  .if \record
+        movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
+        orl     $CT_FLAG_WRITING, CT_FRAME_FLAGS(%rbx)
+        CHOOSE_SLOT %rbx, %r11, .Ltail_slow_\name
+        READ_CLOCK
+        CHECK_GAP .Ltail_slow_\name
+        MAKE_EXIT %rbx
+        PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
+.Ltail_written_\name:
+        movl    $CT_FLAGS_FREE, CT_FRAME_FLAGS(%rbx)
+        movq    IMPORT(THREAD), %rcx
+        movq    SAVED_R11(%rsp), %r11
+  .endif
+        ENTER   tail_\name, \record, 0
+        jmp     *CT_RECORD_TARGET(%r11)
+
+        // Frames above us on the list have not been returned from.
+.Ltail_cut_off_\name:
+        CALL_SLOW IMPORT(EXIT_SLOW), 0
+        movq    IMPORT(THREAD), %rcx
+        jmp     .Ltail_top_checked_\name
+
+  .if \record
+.Ltail_slow_\name:
+        movl    CT_FRAME_EVENT+4(%rbx), %esi
+        shlq    $32, %rsi
+        orq     $EXIT_ID, %rsi
+        CALL_SLOW IMPORT(EVENT_SLOW), 0
+        jmp     .Ltail_written_\name
+
+        ENTER_SLOW tail_\name, 0
+  .endif
         .cfi_endproc
         .size   \name, . - \name
 .endm
