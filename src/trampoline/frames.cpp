@@ -88,6 +88,7 @@ std::atomic<std::uint32_t> ready_chunks_used{0};
 constexpr std::uint64_t kEntryId = 1;
 constexpr std::uint64_t kExitId = 2;
 constexpr std::uint64_t kUnwoundId = 3;
+constexpr int kMostNested = 1024;  // newest frames that are looked at for an interrupted event
 
 /// How far a call's events have got. A signal may have come just before or just after an event was written,
 /// and its handler left by longjmp: then the frame says what was to be written where, and the buffer whether
@@ -105,6 +106,15 @@ EventState event_state(const CallFrame& frame) {
   }
   const bool left = id == kExitId && ct_event_is_written(frame.slot, frame.event);
   return left ? EventState::kLeft : EventState::kInside;
+}
+
+/// Looks in the buffer now whether an event that was interrupted is there. Harmless if the call goes on.
+void settle_event(CallFrame& frame) {
+  constexpr std::uint32_t kInterrupted = CallFrame::kEntering | CallFrame::kWriting;
+  if ((frame.flags & kInterrupted) == 0 || (frame.flags & CallFrame::kProbe) != 0) return;
+  const EventState state = event_state(frame);
+  if (state == EventState::kLeft) frame.flags |= CallFrame::kReported;
+  if (state == EventState::kInside) frame.flags &= ~CallFrame::kEntering;
 }
 
 /// Does the stack slot still hold a trampoline's return point? The thread's own stack can be read: a slot
@@ -177,10 +187,25 @@ void for_each_frame(ThreadState& thread, Visit visit) {
   }
 }
 
+void settle_all_events(ThreadState& thread) {
+  for_each_frame(thread, [&](CallFrame& frame) {
+    if (is_settled(thread, frame)) settle_event(frame);
+  });
+}
+
+/// For the frames from `newest` to `stop`. A frame on the way that was freed is passed by.
+void settle_chain(ThreadState& thread, CallFrame* newest, const CallFrame* stop, int most) {
+  CallFrame* frame = newest;
+  for (int i = 0; i < most && frame != stop && frame != nullptr; ++i, frame = frame->parent) {
+    if (is_settled(thread, *frame)) settle_event(*frame);
+  }
+}
+
 /// Rebuilds the free list from the thread's chunks; frees what is dead on the way. Returns the number of free
 /// frames. At most one frame a stack slot survives that is not alive, so the memory that longjmps cost is
 /// bounded by the stack.
 std::uint64_t sweep(ThreadState& thread) {
+  settle_all_events(thread);  // before the first report, which may give the packet away
   YoungestBySlot youngest(frame_capacity(thread));
   for_each_frame(thread, [&](const CallFrame& frame) {
     if (is_settled(thread, frame)) youngest.add(frame);
@@ -337,19 +362,9 @@ void report_unwound(CallFrame& frame) {
   ct_event_write((frame.event & ~std::uint64_t{0xffffffff}) | kUnwoundId);
 }
 
-void settle_events(ThreadState& thread) {
-  constexpr int kMostNested = 64;
-  CallFrame* frame = thread.top;
-  for (int i = 0; i < kMostNested && is_settled(thread, *frame); ++i, frame = frame->parent) {
-    if ((frame->flags & CallFrame::kProbe) != 0) continue;
-    const EventState state = event_state(*frame);
-    if (state == EventState::kLeft) frame->flags |= CallFrame::kReported;
-    if (state == EventState::kInside) frame->flags &= ~CallFrame::kEntering;
-  }
-}
+void settle_events(ThreadState& thread) { settle_chain(thread, thread.top, &bottom_frame, kMostNested); }
 
 bool is_writing_in(const ThreadState& thread, const void* begin, std::size_t bytes) {
-  constexpr int kMostNested = 1024;
   const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(begin));
   // Frames are never unmapped, so a stale one on the way does no harm.
   const CallFrame* frame = thread.top;
@@ -360,6 +375,7 @@ bool is_writing_in(const ThreadState& thread, const void* begin, std::size_t byt
 }
 
 void abandon_frames(ThreadState& thread) {
+  settle_all_events(thread);
   if (thread.unwound != nullptr) put_free(thread, *thread.unwound);
   thread.unwound = nullptr;
   const auto ends_here = [&](const CallFrame& frame) {
@@ -459,22 +475,46 @@ void report_below(ThreadState& thread, std::uint64_t sp, const CallFrame* self) 
   }
 }
 
+/// Does the chain of frames end here? Its links are hints: that of a dead frame may lead to one that was
+/// freed, and is perhaps in use again, also by `self`, the call that asks. A call is younger than the one it
+/// was made by; where that is not so the chain ends, and all frames are looked at.
+bool ends_chain(const ThreadState& thread, const CallFrame& frame, const CallFrame* self,
+                std::uint64_t younger) {
+  return &frame == self || &frame == &bottom_frame || !is_settled(thread, frame) || frame.age >= younger;
+}
+
+constexpr int kMostForeign = 256;
+
+/// Looks in the buffer for the events of all frames that report_cut_off() may report, before that writes any:
+/// a full packet is given away then, and not found again by way of frames that are already freed.
+void settle_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t sp, const CallFrame* self,
+                    const CallFrame* stop) {
+  std::uint64_t younger = ~std::uint64_t{0};
+  CallFrame* frame = newest;
+  for (int foreign = 0; frame != stop && foreign <= kMostForeign; frame = frame->parent) {
+    if (ends_chain(thread, *frame, self, younger)) return settle_all_events(thread);
+    younger = frame->age;
+    settle_event(*frame);
+    if (!on_own_stack(thread, frame->sp, frame->sp)) {
+      ++foreign;
+    } else if (frame->sp > sp) {
+      return;
+    }
+  }
+}
+
 /// Which frames, from the newest on, were cut off by a longjmp, seen from a call at `sp` on the thread's own
 /// stack? There their order tells, and an unwound exit is written at once. That is only for the trace: a
 /// frame's memory is kept until the exact rule of frames.h proves it dead, or the call that has just
 /// overwritten its slot. A frame on another stack is dead if that is the signal stack and idle; otherwise it
 /// is passed over. Returns the first that lives on, or the bottom. The chain should end at `stop`.
-///
-/// The links are hints: that of a dead frame may lead to one that was freed, and is perhaps in use again,
-/// also by `self`, the call that asks. A call is younger than the one it was made by; where that is not so
-/// the chain ends, and all frames are looked at.
 CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t sp, bool same_slot_is_dead,
                           const CallFrame* self, const CallFrame* stop) {
-  constexpr int kMostForeign = 256;
+  settle_cut_off(thread, newest, sp, self, stop);
   CallFrame* frame = newest;
   std::uint64_t younger = ~std::uint64_t{0};
   for (int foreign = 0; frame != stop && foreign <= kMostForeign;) {
-    if (frame == self || frame == &bottom_frame || !is_settled(thread, *frame) || frame->age >= younger) {
+    if (ends_chain(thread, *frame, self, younger)) {
       report_below(thread, sp, self);
       break;
     }
@@ -512,5 +552,11 @@ void ct_exit_slow(CallFrame* frame) {
   const isa::SignalsBlocked blocked;
   CallFrame* newest = thread.top;
   thread.top = frame;  // where is_writing_in() finds it while its exit is written
-  if (tells_by_address(thread, frame->sp)) report_cut_off(thread, newest, frame->sp, true, nullptr, frame);
+  if (tells_by_address(thread, frame->sp)) {
+    report_cut_off(thread, newest, frame->sp, true, nullptr, frame);
+  } else {
+    // Whether the others are over is found out later, when the chain of the newest no longer leads to them.
+    constexpr int kMost = 64;
+    settle_chain(thread, newest, frame, kMost);
+  }
 }

@@ -28,8 +28,9 @@ std::uint64_t frame_capacity(const ThreadState& thread);
 /// The frame's call will never return: runs its exit handlers, or writes an unwound event unless its entry
 /// was never written or its end was. Signals must be blocked.
 void report_unwound(CallFrame& frame);
-/// The packet that holds the newest events is about to be given away: looks now, for the thread's newest
-/// frames, whether an event that a signal handler interrupted is in it. Signals must be blocked.
+/// The packet that holds the newest events is about to be given away: looks now, for the thread's 1024 newest
+/// frames, whether an event that a signal handler interrupted is in it. Who takes frames off the chain of the
+/// newest has looked before. Signals must be blocked.
 void settle_events(ThreadState& thread);
 /// Has a call of the thread that a signal interrupted noted a place in this memory, where it will try to
 /// write its event when it goes on? Looks at the thread's 1024 newest frames. Signals must be blocked.
