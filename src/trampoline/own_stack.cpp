@@ -53,6 +53,7 @@ class RangeFinder {
 bool is_main_thread() { return isa::current_pid() == isa::current_tid(); }
 
 void find_bounds(ThreadState& thread) {
+  const isa::SignalsBlocked blocked;  // a handler that leaves the search must not leave the bounds unknown
   thread.stack_low = kUnknown;
   thread.stack_high = kUnknown;
   const long fd = isa::native::system_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/maps"),
