@@ -27,9 +27,10 @@ constexpr std::uint32_t kLargestChunk = 65535;
 constexpr std::uint64_t kMaxFramesPerThread = std::uint64_t{1} << 24;
 
 // Claiming these always fails or never matters: they are what the hints of a fresh thread point to.
+constexpr std::int32_t kAlwaysClaimed = 1 << 30;
 constexpr CallFrame always_claimed() {
   CallFrame frame;
-  frame.owner = 1 << 30;
+  frame.owner = kAlwaysClaimed;
   return frame;
 }
 constinit CallFrame busy_frame = always_claimed();
@@ -434,8 +435,13 @@ thread_local constinit ThreadState ct_thread = {.free = &busy_frame,
 
 CallFrame* ct_frame_slow(CallFrame* failed) {
   const isa::SignalsBlocked blocked;
-  // One instruction, as everything that touches `owner` of a frame that may be somebody's.
-  if (failed != &busy_frame) __atomic_fetch_sub(&failed->owner, 1, __ATOMIC_RELAXED);
+  if (failed == &busy_frame) {
+    // All threads count it up, and lose counts: never as far as to be claimed.
+    __atomic_store_n(&failed->owner, kAlwaysClaimed, __ATOMIC_RELAXED);
+  } else {
+    // One instruction, as everything that touches `owner` of a frame that may be somebody's.
+    __atomic_fetch_sub(&failed->owner, 1, __ATOMIC_RELAXED);
+  }
   ThreadState& thread = ct_thread;
   start_thread(thread);
   CallFrame* frame = claim(thread);

@@ -35,5 +35,20 @@ TEST(ThreadStart, TheFirstHookedCallMapsNoMemory) {
   EXPECT_EQ(hooked, kThreads);
 }
 
+// A thread without free frames tries one that all threads share. Each try counts it up, and at 0 it would be
+// had: after three thousand million of them.
+TEST(ThreadStart, TheFrameThatIsAlwaysClaimedStaysSo) {
+  std::thread([] {
+    trampoline::CallFrame* busy = ct_thread.free;
+    const std::int32_t owner = busy->owner++;
+    trampoline::CallFrame* frame = ct_frame_slow(busy);
+    EXPECT_NE(frame, nullptr);
+    EXPECT_EQ(busy->owner, owner);
+    const isa::SignalsBlocked blocked;
+    trampoline::put_free(ct_thread, *frame);
+    trampoline::release_chunks(ct_thread);
+  }).join();
+}
+
 }  // namespace
 }  // namespace calltap::patch
