@@ -303,7 +303,7 @@ TEST(errors_have_codes_and_texts) {
   CHECK(callback.set_filter("surely_not_there").has_value());
   CHECK_EQUAL(callback.attach().error().code(), ENOENT);
   CHECK(callback.set_filter("shape::are", Filter::kReplace).has_value());
-  CHECK_TEXT(callback.attach().error().text(), "; did you mean shapes::area?");
+  CHECK_TEXT(callback.attach().error().text(), "; did you mean shapes::area");
   CHECK_EQUAL(Redirect::make(sleep_ms, [](unsigned) {}).error().code(), ENXIO);
   CHECK_EQUAL(Callback::make([](EntryRegs) {}, {.allow_no_match = true})->set_filter("none").error().code(),
               0);
