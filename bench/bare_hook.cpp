@@ -51,7 +51,7 @@ const char* hook_program() {
   patch::Patcher patcher;
   const auto counts = patcher.prepare(selection, module);
   if (!counts || counts->prepared == 0) return "the program cannot be patched";
-  if (!patcher.enable(module, 0, module.size())) return "the program cannot be patched";
+  if (!patcher.enable(module)) return "the program cannot be patched";
   return nullptr;
 }
 

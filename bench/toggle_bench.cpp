@@ -234,9 +234,9 @@ void toggle(patch::ModulePatch& module, const Target& target, int threads, int r
     // The same time once with and once without switching: what the scheduler and others do is in both.
     static_cast<void>(callers.take_longest());
     const double begin = milliseconds(CLOCK_MONOTONIC);
-    const Cost on = cost_of([&] { check(patch::Patcher().enable(module, 0, count)); });
+    const Cost on = cost_of([&] { check(patch::Patcher().enable(module)); });
     ::usleep(20'000);
-    const Cost off = cost_of([&] { check(patch::Patcher().disable(module, 0, count)); });
+    const Cost off = cost_of([&] { check(patch::Patcher().disable(module)); });
     const Pause with = callers.take_longest();
     ::usleep(static_cast<useconds_t>((milliseconds(CLOCK_MONOTONIC) - begin) * 1e3));
     const Pause without = callers.take_longest();
@@ -264,7 +264,8 @@ void run(const char* path, std::size_t count, int thread_count, int rounds) {
   const long anonymous_after = anonymous_kib();
   Series series;
   toggle(module, target, thread_count, rounds, series);
-  const auto method = static_cast<plan::Method>(module.record(0).method);
+  plan::Method method{};
+  module.for_each([&method](const auto& record) { method = static_cast<plan::Method>(record.method); });
   std::printf("{\"sites\": %zu, \"threads\": %d, \"method\": \"%s\"", count, thread_count,
               plan::name(method).data());
   std::printf(", \"prepare_wall_ms\": %.3f, \"prepare_cpu_ms\": %.3f", prepare.wall, prepare.cpu);

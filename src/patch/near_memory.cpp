@@ -72,6 +72,21 @@ Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, base::Arr
   return Error(ErrorCode::kNoRoomInReach, 0, around.begin);
 }
 
+Result<std::uint64_t> map_low(std::uint64_t size, base::Array<plan::Range>& used) {
+  constexpr std::uint64_t kBegin = std::uint64_t{1} << 28;
+  constexpr std::uint64_t kEnd = std::uint64_t{1} << 30;
+  if (size > (kEnd - kBegin) / 2) return Error(ErrorCode::kNoRoomInReach, 0, kBegin);
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    std::uint64_t random = 0;
+    const long got = isa::native::system_call(SYS_getrandom, reinterpret_cast<long>(&random), sizeof random,
+                                              1 /* GRND_NONBLOCK */);
+    if (isa::is_error(got)) random = static_cast<std::uint64_t>(attempt) << 24;
+    const std::uint64_t place = kBegin + random % ((kEnd - kBegin - size) / kPage) * kPage;
+    if (auto mapped = map_at(place, size, used)) return mapped;
+  }
+  return Error(ErrorCode::kNoRoomInReach, 0, kBegin);
+}
+
 Result<void> make_executable(std::uint64_t address, std::uint64_t size) {
   const long result = isa::native::system_call(SYS_mprotect, static_cast<long>(address),
                                                static_cast<long>(size), PROT_READ | PROT_EXEC);

@@ -1,4 +1,4 @@
-// Memory within branch reach of a module.
+// Memory that code can reach with few bytes: near a module, or in the lower 4 GiB.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,12 @@ base::Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, bas
 
 /// The same at one address. Errors: kNoRoomInReach if it is taken, kOutOfMemory.
 base::Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Array<plan::Range>& used);
+
+/// Maps `size` bytes somewhere in the lower 4 GiB, at a random place: what is there can be named by a 32-bit
+/// number. Between 256 MiB and 1 GiB, where nothing else is put by itself: a heap begins below, what is asked
+/// for with MAP_32BIT and the shadow memory of AddressSanitizer lie above. Errors: kNoRoomInReach,
+/// kOutOfMemory.
+base::Result<std::uint64_t> map_low(std::uint64_t size, base::Array<plan::Range>& used);
 
 /// Takes the write permission away and gives the right to execute: pages are never both. Errors:
 /// kMemoryProtect.

@@ -38,8 +38,11 @@ const std::uint8_t* memory_at(std::uint64_t address) {
 /// A selected site on its way to a record.
 struct Job {
   std::uint32_t index = 0;  // in Selection::sites
+  std::uint32_t place = 0;  // in its room
   plan::SitePlan plan;
 };
+
+static_assert(CT_RECORD_HANDLER == 0, "a stub in the pad jumps through the record's first word");
 
 }  // namespace
 
@@ -57,8 +60,8 @@ class Preparation {
 
   Result<void> plan_sites();
   Result<void> choose_mirrors();
-  /// Room for stubs and records: what the module has left, or new pages near it.
-  Result<void> find_room();
+  /// Room for stubs and records: what the module has left, or new pages.
+  Result<void> find_rooms();
   Result<void> write_stubs();
   Result<void> write_mirrors();
   Result<void> collect_text_changes();
@@ -79,11 +82,33 @@ class Preparation {
   [[nodiscard]] bool needs(plan::Form form) const;
   void drop_unusable();
   Result<void> choose_mirror(plan::Form form);
-  [[nodiscard]] std::uint64_t stub(std::size_t i) const { return block_.stub(first_ + i); }
-  /// `jmp stub` of the job, for the place where it will stand.
-  [[nodiscard]] Result<x86::Code<x86::kJmpRel32Bytes>> jump_of(std::size_t i) const {
-    return x86::jmp_rel32(base::TargetAddress(target(jobs_[i].plan.jump_at)), base::TargetAddress(stub(i)));
+  /// For the new records with stubs in the pads, or for the others.
+  struct Room {
+    ModulePatch::Block block;
+    std::uint32_t first = 0;  // of our records in the block
+    std::uint32_t count = 0;
+    bool is_new = false;
+  };
+  [[nodiscard]] Room& room_of(const Job& job) { return rooms_[job.plan.stub_in_pad ? 1 : 0]; }
+  [[nodiscard]] SiteRecord& record_of(const Job& job) {
+    const Room& room = room_of(job);
+    return room.block.records[room.first + job.place];
   }
+  [[nodiscard]] std::uint64_t stub_of(const Job& job) {
+    const Room& room = room_of(job);
+    return room.block.stub(room.first + job.place);
+  }
+  [[nodiscard]] bool has_spare_records(Room& room, bool stubs_in_pads) const;
+  [[nodiscard]] plan::Range reach_of_stubs() const;
+  void put_stubs_into_pads();
+  Result<void> find_room(bool stubs_in_pads);
+  void take_places();
+  Result<void> keep(Room& room);
+  /// `jmp stub` of the job, for the place where it will stand.
+  [[nodiscard]] Result<x86::Code<x86::kJmpRel32Bytes>> jump_of(const Job& job) {
+    return x86::jmp_rel32(base::TargetAddress(target(job.plan.jump_at)), base::TargetAddress(stub_of(job)));
+  }
+  [[nodiscard]] bool add_code(std::uint64_t at, std::span<const std::uint8_t> code);
   [[nodiscard]] bool add_change(std::uint64_t address, std::uint8_t wanted) {
     return changes_.push_back({address, *memory_at(address), wanted});
   }
@@ -96,17 +121,16 @@ class Preparation {
   bool single_threaded_;
   base::Array<Job> jobs_;
   std::uint32_t refused_ = 0;
-  ModulePatch::Block block_;
-  std::uint32_t first_ = 0;  // of our records in the block
-  bool block_is_new_ = false;
+  Room rooms_[2];
   bool mirror_is_new_[plan::kForms] = {};
   base::Array<ByteChange> changes_;
 };
 
 Preparation::~Preparation() {
-  if (block_is_new_) {
-    native::system_call(SYS_munmap, static_cast<long>(block_.mapping.address),
-                        static_cast<long>(block_.mapping.size));
+  for (const Room& room : rooms_) {
+    if (!room.is_new) continue;
+    native::system_call(SYS_munmap, static_cast<long>(room.block.mapping.address),
+                        static_cast<long>(room.block.mapping.size));
   }
 }
 
@@ -122,7 +146,7 @@ bool Preparation::is_pristine(const site::Site& site) const {
 Result<void> Preparation::plan_sites() {
   for (const std::uint32_t index : selection_.selected) {
     const site::Site& site = selection_.sites[index];
-    Job job{index, {}};
+    Job job{index, 0, {}};
     if (site.problem == site::SiteProblem::kNone && is_pristine(site)) {
       job.plan = plan::classify(site, {memory_at(target(site.unit)), site.entry_bytes},
                                 selection_.file->is_fixed_position());
@@ -204,34 +228,79 @@ void Preparation::drop_unusable() {
   while (jobs_.size() > kept) jobs_.pop_back();
 }
 
-Result<void> Preparation::find_room() {
-  if (jobs_.empty()) return {};
-  if (!module_.blocks_.empty()) {
-    const ModulePatch::Block& last = module_.blocks_.back();
-    if (last.capacity - last.count >= jobs_.size()) {
-      block_ = last;
-      first_ = last.count;
-      return {};
-    }
+bool Preparation::has_spare_records(Room& room, bool stubs_in_pads) const {
+  for (const ModulePatch::Block& block : module_.blocks_) {
+    if (block.stubs_in_pads != stubs_in_pads || block.capacity - block.count < room.count) continue;
+    room.block = block;
+    room.first = block.count;
+    return true;
   }
+  return false;
+}
+
+/// Between what jumps to stubs that are not in pads.
+plan::Range Preparation::reach_of_stubs() const {
   plan::Range around{~std::uint64_t{0}, 0};
   for (const Job& job : jobs_) {
+    if (job.plan.stub_in_pad) continue;
     const std::uint64_t unit = target(site_of(job).unit);
     const std::uint64_t jump = target(job.plan.jump_at);
     around.begin = std::min({around.begin, unit, jump});
     around.end = std::max({around.end, unit, jump});
   }
-  const std::uint64_t stub_bytes = page_up(jobs_.size() * x86::kStubBytes);
-  const std::uint64_t record_bytes = page_up(jobs_.size() * sizeof(SiteRecord));
-  auto mapped = map_near(around, stub_bytes + record_bytes, used_);
+  return around;
+}
+
+Result<void> Preparation::find_room(bool stubs_in_pads) {
+  Room& room = rooms_[stubs_in_pads ? 1 : 0];
+  if (room.count == 0 || has_spare_records(room, stubs_in_pads)) return {};
+  const std::uint64_t stub_bytes = stubs_in_pads ? 0 : page_up(room.count * x86::kStubBytes);
+  const std::uint64_t record_bytes = page_up(room.count * sizeof(SiteRecord));
+  const std::uint64_t size = stub_bytes + record_bytes;
+  auto mapped = stubs_in_pads ? map_low(size, used_) : map_near(reach_of_stubs(), size, used_);
   if (!mapped) return mapped.error();
-  block_.mapping = {*mapped, stub_bytes + record_bytes};
-  block_.records = reinterpret_cast<SiteRecord*>(*mapped + stub_bytes);
-  block_.capacity =
-      static_cast<std::uint32_t>(std::min(stub_bytes / x86::kStubBytes, record_bytes / sizeof(SiteRecord)));
-  block_.first = static_cast<std::uint32_t>(module_.size_);
-  block_is_new_ = true;
+  room.block.mapping = {*mapped, size};
+  room.block.records = reinterpret_cast<SiteRecord*>(*mapped + stub_bytes);
+  room.block.capacity = static_cast<std::uint32_t>(record_bytes / sizeof(SiteRecord));
+  if (!stubs_in_pads) {
+    room.block.capacity =
+        std::min(room.block.capacity, static_cast<std::uint32_t>(stub_bytes / x86::kStubBytes));
+  }
+  room.block.stubs_in_pads = stubs_in_pads;
+  room.is_new = true;
   return {};
+}
+
+void Preparation::put_stubs_into_pads() {
+  for (Job& job : jobs_) {
+    const site::Site& site = site_of(job);
+    if (plan::can_have_stub_in_pad(job.plan, site)) plan::set_stub_in_pad(job.plan, site, true);
+  }
+}
+
+void Preparation::take_places() {
+  for (Room& room : rooms_) room.count = 0;
+  for (Job& job : jobs_) job.place = room_of(job).count++;
+}
+
+Result<void> Preparation::find_rooms() {
+  put_stubs_into_pads();
+  take_places();
+  if (!find_room(true)) {
+    // No room in the lower 4 GiB: then all stubs are near the module.
+    for (Job& job : jobs_) {
+      if (job.plan.stub_in_pad) plan::set_stub_in_pad(job.plan, site_of(job), false);
+    }
+    take_places();
+  }
+  return find_room(false);
+}
+
+bool Preparation::add_code(std::uint64_t at, std::span<const std::uint8_t> code) {
+  for (std::size_t k = 0; k < code.size(); ++k) {
+    if (!add_change(at + k, code[k])) return false;
+  }
+  return true;
 }
 
 Result<void> Preparation::write_own(std::uint64_t at, std::span<const std::uint8_t> code,
@@ -240,18 +309,15 @@ Result<void> Preparation::write_own(std::uint64_t at, std::span<const std::uint8
     std::memcpy(reinterpret_cast<void*>(at), code.data(), code.size());
     return {};
   }
-  for (std::size_t k = 0; k < code.size(); ++k) {
-    if (!add_change(at + k, code[k])) return ErrorCode::kOutOfMemory;
-  }
+  if (!add_code(at, code)) return ErrorCode::kOutOfMemory;
   return {};
 }
 
 Result<void> Preparation::write_stubs() {
-  for (std::size_t i = 0; i < jobs_.size(); ++i) {
-    const Job& job = jobs_[i];
+  for (const Job& job : jobs_) {
     const site::Site& site = site_of(job);
     const std::uint64_t unit = target(site.unit);
-    SiteRecord& record = block_.records[first_ + i];
+    SiteRecord& record = record_of(job);
     record = SiteRecord();
     record.handler = selection_.handler;
     record.set = selection_.set;
@@ -265,23 +331,25 @@ Result<void> Preparation::write_stubs() {
     record.method = static_cast<std::uint8_t>(job.plan.method);
     // The trap protocol puts the original bytes back: keep those behind the first.
     std::memcpy(&record.tail, memory_at(unit + 1), sizeof record.tail);
-    auto code = x86::stub(base::TargetAddress(stub(i)),
+    if (job.plan.stub_in_pad) continue;
+    auto code = x86::stub(base::TargetAddress(stub_of(job)),
                           base::TargetAddress(reinterpret_cast<std::uint64_t>(&record)), CT_RECORD_HANDLER);
     if (!code) return code.error();
-    if (auto written = write_own(stub(i), *code, block_is_new_); !written) return written;
+    if (auto written = write_own(stub_of(job), *code, rooms_[0].is_new); !written) return written;
   }
-  if (!block_is_new_) return {};
-  return make_executable(block_.mapping.address,
-                         reinterpret_cast<std::uint64_t>(block_.records) - block_.mapping.address);
+  if (!rooms_[0].is_new) return {};
+  const ModulePatch::Block& block = rooms_[0].block;
+  return make_executable(block.mapping.address,
+                         reinterpret_cast<std::uint64_t>(block.records) - block.mapping.address);
 }
 
 Result<void> Preparation::write_mirrors() {
-  for (std::size_t i = 0; i < jobs_.size(); ++i) {
-    if (jobs_[i].plan.method != plan::Method::kMirror) continue;
-    auto code = jump_of(i);
+  for (const Job& job : jobs_) {
+    if (job.plan.method != plan::Method::kMirror) continue;
+    auto code = jump_of(job);
     if (!code) return code.error();
-    const bool is_new = mirror_is_new_[static_cast<std::size_t>(jobs_[i].plan.form)];
-    if (auto written = write_own(target(jobs_[i].plan.jump_at), *code, is_new); !written) return written;
+    const bool is_new = mirror_is_new_[static_cast<std::size_t>(job.plan.form)];
+    if (auto written = write_own(target(job.plan.jump_at), *code, is_new); !written) return written;
   }
   for (std::size_t form = 0; form < plan::kForms; ++form) {
     if (!mirror_is_new_[form]) continue;
@@ -292,34 +360,45 @@ Result<void> Preparation::write_mirrors() {
   return {};
 }
 
-Result<void> Preparation::keep() {
-  const auto added = static_cast<std::uint32_t>(jobs_.size());
-  if (added == 0) return {};
-  if (block_is_new_ && !module_.blocks_.push_back(block_)) return ErrorCode::kOutOfMemory;
-  block_is_new_ = false;
-  ModulePatch::Block& block = module_.blocks_.back();
-  if (block.count == 0 || (block.sorted == block.count &&
-                           block.records[block.count - 1].entry < block.records[block.count].entry)) {
-    block.sorted = block.count + added;
+Result<void> Preparation::keep(Room& room) {
+  if (room.count == 0) return {};
+  if (room.is_new && !module_.blocks_.push_back(room.block)) return ErrorCode::kOutOfMemory;
+  room.is_new = false;
+  auto* block = std::find_if(module_.blocks_.begin(), module_.blocks_.end(),
+                             [&room](const auto& b) { return b.records == room.block.records; });
+  if (block->count == 0 || (block->sorted == block->count &&
+                            block->records[block->count - 1].entry < block->records[block->count].entry)) {
+    block->sorted = block->count + room.count;
   }
-  block.count += added;
-  module_.size_ += added;
+  block->count += room.count;
+  module_.size_ += room.count;
+  return {};
+}
+
+Result<void> Preparation::keep() {
+  // Both rooms or none.
+  if (!module_.blocks_.reserve(module_.blocks_.size() + 2)) return ErrorCode::kOutOfMemory;
+  for (Room& room : rooms_) {
+    if (auto kept = keep(room); !kept) return kept;
+  }
   return {};
 }
 
 Result<void> Preparation::collect_text_changes() {
   static constexpr std::uint8_t kConverted[5] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
-  for (std::size_t i = 0; i < jobs_.size(); ++i) {
-    const plan::SitePlan& plan = jobs_[i].plan;
-    const std::uint64_t unit = target(site_of(jobs_[i]).unit);
-    const bool in_pad = plan.method != plan::Method::kMirror && target(plan.jump_at) != unit;
+  for (const Job& job : jobs_) {
+    const plan::SitePlan& plan = job.plan;
+    const std::uint64_t unit = target(site_of(job).unit);
+    const std::uint64_t jump_at = target(plan.jump_at);
     bool added = true;
-    if (in_pad) {
-      auto code = jump_of(i);
+    if (plan.stub_in_pad) {
+      auto code = x86::pad_stub(base::TargetAddress(reinterpret_cast<std::uint64_t>(&record_of(job))));
       if (!code) return code.error();
-      for (std::size_t k = 0; k < code->size(); ++k) {
-        added = added && add_change(target(plan.jump_at) + k, (*code)[k]);
-      }
+      added = add_code(jump_at, *code);
+    } else if (plan.method != plan::Method::kMirror && jump_at != unit) {
+      auto code = jump_of(job);
+      if (!code) return code.error();
+      added = add_code(jump_at, *code);
     }
     std::uint8_t unit_bytes[16];
     const std::size_t unit_size = plan.convert ? 5 : plan.prepare_count == 0 ? 0 : 9;
@@ -349,13 +428,6 @@ ModulePatch::~ModulePatch() {
   };
   for (const Block& block : blocks_) unmap(block.mapping);
   for (const Mapping& mirror : mirrors_) unmap(mirror);
-}
-
-SiteRecord& ModulePatch::record(std::size_t index) {
-  const auto* after = std::upper_bound(blocks_.begin(), blocks_.end(), index,
-                                       [](std::size_t i, const Block& block) { return i < block.first; });
-  const Block& block = *(after - 1);
-  return block.records[index - block.first];
 }
 
 SiteRecord* ModulePatch::find(std::uint64_t entry) {
@@ -412,7 +484,7 @@ Result<Counts> Patcher::prepare(const Selection& selection, ModulePatch& module)
   Preparation work(selection, module, std::move(*used));
   Result<void> done = work.plan_sites();
   if (done) done = work.choose_mirrors();
-  if (done) done = work.find_room();
+  if (done) done = work.find_rooms();
   if (done) done = work.write_stubs();
   if (done) done = work.write_mirrors();
   if (done) done = work.collect_text_changes();
@@ -484,22 +556,16 @@ Result<void> Patcher::toggle(ModulePatch& module, std::span<SiteRecord* const> r
   return synchronise_cores();
 }
 
-Result<void> Patcher::toggle(ModulePatch& module, std::size_t begin, std::size_t end, bool on) {
+Result<void> Patcher::toggle_all(ModulePatch& module, bool on) {
   base::Array<SiteRecord*> records;
-  if (!records.reserve(end - begin)) return ErrorCode::kOutOfMemory;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (!records.push_back(&module.record(i))) return ErrorCode::kOutOfMemory;
-  }
+  if (!records.reserve(module.size())) return ErrorCode::kOutOfMemory;
+  module.for_each([&records](SiteRecord& record) { static_cast<void>(records.push_back(&record)); });
   return toggle(module, records, on);
 }
 
-Result<void> Patcher::enable(ModulePatch& module, std::size_t begin, std::size_t end) {
-  return toggle(module, begin, end, true);
-}
+Result<void> Patcher::enable(ModulePatch& module) { return toggle_all(module, true); }
 
-Result<void> Patcher::disable(ModulePatch& module, std::size_t begin, std::size_t end) {
-  return toggle(module, begin, end, false);
-}
+Result<void> Patcher::disable(ModulePatch& module) { return toggle_all(module, false); }
 
 Result<void> Patcher::redirect(std::uint64_t at, std::span<const std::uint8_t> expected, std::uint64_t to) {
   auto code = x86::jmp_rel32(base::TargetAddress(at), base::TargetAddress(to));

@@ -1,7 +1,9 @@
 // Carries plans out: makes stubs, records and mirrors for a module's sites, and switches the sites.
 //
 //   site  --jmp-->  [pad | mirror]  --jmp-->  stub  --through SiteRecord::handler-->  trampoline
+//   site  --jmp-->  stub in the pad                 --through SiteRecord::handler-->  trampoline
 //
+// A stub fits into the pad if its record has an address of 32 bits: such records are in blocks of their own.
 // Stubs and mirrors are written before anything jumps to them and never change. docs/patch-protocol.md argues
 // each step.
 #pragma once
@@ -35,12 +37,9 @@ class ModulePatch {
 
   /// Number of patched sites.
   [[nodiscard]] std::size_t size() const { return size_; }
-  /// Records in the order in which they were prepared; within one prepare() in ascending order of address.
-  /// They never move.
-  [[nodiscard]] trampoline::SiteRecord& record(std::size_t index);
-  /// The record of the function at this address, or null if it has not been prepared.
+  /// The record of the function at this address, or null if it has not been prepared. Records never move.
   [[nodiscard]] trampoline::SiteRecord* find(std::uint64_t entry);
-  /// Calls visit(SiteRecord&) for all.
+  /// Calls visit(SiteRecord&) for all, in no order.
   template <class Visit>
   void for_each(Visit visit) {
     for (const Block& block : blocks_) {
@@ -55,15 +54,15 @@ class ModulePatch {
     std::uint64_t address = 0;
     std::uint64_t size = 0;
   };
-  /// Stubs and, behind them, their records, in one mapping. What is left of its last pages is for sites that
-  /// are selected later.
+  /// Stubs, unless they are in the pads, and behind them their records, in one mapping. What is left of its
+  /// last pages is for sites that are selected later.
   struct Block {
     Mapping mapping;
     trampoline::SiteRecord* records = nullptr;
     std::uint32_t count = 0;
     std::uint32_t capacity = 0;
     std::uint32_t sorted = 0;  // records up to here are in ascending order
-    std::uint32_t first = 0;   // index of its first record in the module
+    bool stubs_in_pads = false;
 
     [[nodiscard]] std::uint64_t stub(std::size_t index) const;
   };
@@ -104,7 +103,7 @@ class Patcher {
   Patcher& operator=(const Patcher&) = delete;
 
   /// Plans the selected sites, none of which has a record yet, and makes what they need; all are off
-  /// afterwards and have the last records of the module. Sites that cannot be done are left alone and
+  /// afterwards. Sites that cannot be done are left alone and
   /// counted. Errors: kOutOfMemory, kNoRoomInReach, kTextUnwritable, kFileRead. On error nothing jumps
   /// anywhere new and `module` has the records it had.
   base::Result<Counts> prepare(const Selection& selection, ModulePatch& module);
@@ -114,16 +113,16 @@ class Patcher {
   /// Errors: as TextWriter::apply; kThreadBlocksTrap if a site needs the trap protocol now and a thread would
   /// not survive it. Sites that were switched before the error stay switched, and say so (SiteRecord::is_on).
   base::Result<void> toggle(ModulePatch& module, std::span<trampoline::SiteRecord* const> records, bool on);
-  /// The same for records [begin, end) of the module.
-  base::Result<void> enable(ModulePatch& module, std::size_t begin, std::size_t end);
-  base::Result<void> disable(ModulePatch& module, std::size_t begin, std::size_t end);
+  /// The same for all records of the module.
+  base::Result<void> enable(ModulePatch& module);
+  base::Result<void> disable(ModulePatch& module);
 
   /// Writes `jmp to` over a one-byte instruction and four bytes behind it that no thread ever executes. For
   /// the loader's notification function.
   base::Result<void> redirect(std::uint64_t at, std::span<const std::uint8_t> expected, std::uint64_t to);
 
  private:
-  base::Result<void> toggle(ModulePatch& module, std::size_t begin, std::size_t end, bool on);
+  base::Result<void> toggle_all(ModulePatch& module, bool on);
 
   std::uint64_t old_signals_ = 0;
 };

@@ -120,6 +120,18 @@ SitePlan classify(const site::Site& site, std::span<const std::uint8_t> unit_byt
   return plan;
 }
 
+bool can_have_stub_in_pad(const SitePlan& plan, const site::Site& site) {
+  return plan.method == Method::kPad && site.pad_bytes >= -isa::kPadStubOffset &&
+         isa::pad_displacement(isa::kPadStubOffset, site.landing_pad_bytes).has_value();
+}
+
+void set_stub_in_pad(SitePlan& plan, const site::Site& site, bool in_pad) {
+  const std::int64_t offset = in_pad ? isa::kPadStubOffset : isa::kPadJumpOffset;
+  plan.stub_in_pad = in_pad;
+  plan.prepare[0].byte = *isa::pad_displacement(offset, site.landing_pad_bytes);
+  plan.jump_at = site.entry + offset;
+}
+
 void set_displacement(SitePlan& plan, const site::Site& site, std::int32_t displacement) {
   if (!displacement_fits(plan.form, displacement)) {
     if (plan.form == Form::kOneByteNops) convert_to_nopl44(plan);

@@ -11,6 +11,8 @@
 //            stub. d8 is F9 (stc) without a landing pad, F5 (cmc) behind a 4-byte one: both harmless one-byte
 //            instructions, also behind the prefix 66.
 //              off 90 90 / 66 90    prepared 90 F9 / 66 F9    on EB F9
+//            With 9 pad bytes and no landing pad, and a record in the lower 4 GiB, `EB F5` goes to the stub
+//            itself at entry-9.
 //   kMirror  5 bytes at the entry and no pad. On: `E9 rel32` with the same rel32 for all sites of the module
 //   that
 //            have this form, chosen so that the four bytes can be prepared one by one; the jump lands in the
@@ -71,8 +73,9 @@ struct SitePlan {
   /// Bytes from `unit` to the body, where the trampoline enters the function.
   std::uint8_t body_offset = 0;
   /// Link address of the `jmp rel32 stub`: in the pad, or in the mirror (unit + 5 + displacement); for kTrap
-  /// in the pad if there is one, else the unit itself.
+  /// in the pad if there is one, else the unit itself. Of the stub itself if that is in the pad.
   base::LinkAddress jump_at;
+  bool stub_in_pad = false;
 };
 
 /// Decides form and method of one site from the bytes at its unit (at least entry_bytes of them, from the
@@ -80,6 +83,11 @@ struct SitePlan {
 /// kMirror plans still lack prepare bytes and jump_at. `fixed_position`: a non-PIE, or a module for whose
 /// one-byte NOPs choose_displacement found nothing. Any thread.
 SitePlan classify(const site::Site& site, std::span<const std::uint8_t> unit_bytes, bool fixed_position);
+
+/// True for a kPad plan whose pad has room for the stub itself, and which a harmless d8 reaches. Any thread.
+bool can_have_stub_in_pad(const SitePlan& plan, const site::Site& site);
+/// Changes such a plan to have it there, or not to. Any thread.
+void set_stub_in_pad(SitePlan& plan, const site::Site& site, bool in_pad);
 
 /// True if rel32 can be reached from the off form by harmless single-byte writes. Any thread.
 bool displacement_fits(Form form, std::int32_t displacement);

@@ -52,6 +52,7 @@ TEST(Golden, Encoders) {
     draw(("nop of " + std::to_string(length)).c_str(), x86::nop(length));
   }
   draw("stub", *x86::stub(at, at + 0x200000, 16));
+  draw("pad_stub", *x86::pad_stub(TargetAddress(0x12345670)));
   test::compare_with_file(drawing, "x86_64/encoders.txt");
 }
 
@@ -82,6 +83,7 @@ class Scene {
       const auto displacement = plan::choose_displacement(plan.form, {entry_, entry_ + 0x1000}, used);
       plan::set_displacement(plan, site_, displacement);
     }
+    if (plan::can_have_stub_in_pad(plan, site_)) plan::set_stub_in_pad(plan, site_, true);
     std::string drawing = "== " + title + ": " + std::string(plan::name(plan.method)) + ", body at +" +
                           std::to_string(plan.body_offset) + " ==\n\n";
     drawing += "off\n" + text();
@@ -96,6 +98,7 @@ class Scene {
     const std::size_t pad = site_.pad_bytes;
     std::size_t jump = pad;
     if (pad >= 5 && text_[pad - 5] == x86::kJmpRel32) jump = pad - 5;
+    if (pad >= 9 && text_[pad - 9] != 0x90) jump = pad - 9;
     return lines(std::span(text_).first(jump), site_.recorded.value) +
            lines(std::span(text_).subspan(jump, pad - jump), site_.recorded.value + jump) + "  entry:\n" +
            lines(std::span(text_).subspan(pad), entry_);
@@ -109,7 +112,7 @@ class Scene {
 
   std::string toggle(const plan::SitePlan& plan) {
     const bool pad = plan.method == plan::Method::kPad;
-    if (pad) write_jump(plan.jump_at);
+    if (pad) write(plan.jump_at, plan.stub_in_pad ? stub_in_pad() : jump_to_stub(plan.jump_at));
     for (unsigned i = 0; i < plan.prepare_count; ++i)
       text_[unit_ + plan.prepare[i].offset] = plan.prepare[i].byte;
     const std::string mirror =
@@ -121,7 +124,7 @@ class Scene {
   }
 
   std::string trap(const plan::SitePlan& plan) {
-    write_jump(plan.jump_at);
+    write(plan.jump_at, jump_to_stub(plan.jump_at));
     if (plan.jump_at != site_.unit) {
       const auto jump = x86::jmp_rel8(TargetAddress(site_.unit.value), TargetAddress(plan.jump_at.value));
       std::copy(jump->begin(), jump->end(), text_.begin() + static_cast<std::ptrdiff_t>(unit_));
@@ -138,8 +141,11 @@ class Scene {
     const auto code = x86::jmp_rel32(TargetAddress(at.value), TargetAddress(at.value - 0x100000));
     return {code->begin(), code->end()};
   }
-  void write_jump(LinkAddress at) {
-    const Bytes code = jump_to_stub(at);
+  [[nodiscard]] static Bytes stub_in_pad() {
+    const auto code = x86::pad_stub(TargetAddress(0x12345670));
+    return {code->begin(), code->end()};
+  }
+  void write(LinkAddress at, const Bytes& code) {
     std::copy(code.begin(), code.end(), text_.begin() + (at - site_.recorded));
   }
 
@@ -162,6 +168,9 @@ TEST(Golden, PatchedForms) {
   drawing += Scene(8, true, Bytes(2, 0x90), false).draw("90 90 behind a pad and ENDBR64");
   drawing += Scene(8, false, nop(2), false).draw("66 90 behind a pad");
   drawing += Scene(8, true, nop(2), false).draw("66 90 behind a pad and ENDBR64");
+  drawing += Scene(12, false, Bytes(2, 0x90), false).draw("90 90 behind a pad with room for the stub");
+  drawing += Scene(12, true, Bytes(2, 0x90), false).draw("90 90 behind such a pad and ENDBR64");
+  drawing += Scene(12, false, nop(2), false).draw("66 90 behind a pad with room for the stub");
   drawing += Scene(0, false, Bytes(5, 0x90), false).draw("five 90");
   drawing += Scene(0, true, Bytes(5, 0x90), false).draw("five 90 behind ENDBR64");
   drawing += Scene(0, false, Bytes(5, 0x90), true).draw("five 90, non-PIE");

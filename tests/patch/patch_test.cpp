@@ -23,7 +23,7 @@ class EveryLayout : public testing::TestWithParam<std::string> {
 
   static std::uint64_t hooked_calls() { return ct_thread.sequence; }
   [[nodiscard]] bool uses_trap() {
-    return module.patch().record(0).method == static_cast<std::uint8_t>(plan::Method::kTrap);
+    return module.record(0).method == static_cast<std::uint8_t>(plan::Method::kTrap);
   }
 };
 
@@ -153,7 +153,7 @@ TEST_P(EveryLayout, OneByteAToggle) {
 TEST_P(EveryLayout, RefusesTextThatIsNotWhatItShouldBe) {
   ASSERT_EQ(module.prepare(), "");
   // Somebody else's breakpoint on one of the functions.
-  const std::uint64_t unit = module.patch().record(7).unit();
+  const std::uint64_t unit = module.record(7).unit();
   const ByteChange breakpoint = {unit, *reinterpret_cast<const std::uint8_t*>(unit), 0xcc};
   {
     TextWriter writer;
@@ -162,6 +162,35 @@ TEST_P(EveryLayout, RefusesTextThatIsNotWhatItShouldBe) {
   const std::vector<std::uint8_t> before = module.text();
   EXPECT_NE(module.enable().find("found cc"), std::string::npos);
   EXPECT_EQ(module.text(), before) << "nothing may be written when one byte is wrong";
+}
+
+bool has_stubs_in_pads(PatchedModule& module) {
+  const auto record = reinterpret_cast<std::uint64_t>(&module.record(0));
+  const std::uint8_t jump = *reinterpret_cast<const std::uint8_t*>(module.record(0).entry - 9);
+  return record <= ~std::uint32_t{0} && jump == 0x41;
+}
+
+TEST_P(EveryLayout, HasStubsInPadsWhereThereIsRoom) {
+  ASSERT_EQ(module.prepare(), "");
+  const std::string layout = GetParam();
+  const bool has_room = layout == "gcc_18_16" || layout == "gcc_16_14" || layout == "clang_18_16";
+  EXPECT_EQ(has_stubs_in_pads(module), has_room);
+}
+
+TEST_P(EveryLayout, WorksWhereTheLowerAddressesAreTaken) {
+  constexpr std::size_t kBegin = std::size_t{1} << 20;
+  constexpr std::size_t kEnd = (std::size_t{1} << 32) - kBegin;
+  void* taken = ::mmap(reinterpret_cast<void*>(kBegin), kEnd - kBegin, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  ASSERT_EQ(taken, reinterpret_cast<void*>(kBegin));
+  EXPECT_EQ(module.prepare(), "");
+  EXPECT_FALSE(has_stubs_in_pads(module));
+  EXPECT_EQ(module.enable(), "");
+  const std::uint64_t before = hooked_calls();
+  EXPECT_TRUE(module.all_work());
+  EXPECT_EQ(hooked_calls() - before, static_cast<std::uint64_t>(PatchedModule::kFunctions));
+  EXPECT_EQ(module.disable(), "");
+  ::munmap(taken, kEnd - kBegin);
 }
 
 TEST_P(EveryLayout, NeverHasPagesWritableAndExecutable) {

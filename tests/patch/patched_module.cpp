@@ -90,13 +90,13 @@ std::string PatchedModule::prepare() {
 
 std::string PatchedModule::enable() {
   Patcher patcher;
-  const auto done = patcher.enable(patch_, 0, patch_.size());
+  const auto done = patcher.enable(patch_);
   return done ? "" : message(done.error());
 }
 
 std::string PatchedModule::disable() {
   Patcher patcher;
-  const auto done = patcher.disable(patch_, 0, patch_.size());
+  const auto done = patcher.disable(patch_);
   return done ? "" : message(done.error());
 }
 

@@ -29,6 +29,10 @@ class PatchedModule {
   std::string disable();
 
   [[nodiscard]] Function function(int index) const { return functions_[static_cast<std::size_t>(index)]; }
+  /// Of a prepared function.
+  [[nodiscard]] trampoline::SiteRecord& record(int index) {
+    return *patch_.find(reinterpret_cast<std::uint64_t>(function(index)));
+  }
   /// What target_N adds to its argument.
   static int addend(int index) { return index + 10; }
   /// Calls every function once and checks its result.

@@ -104,5 +104,20 @@ TEST(Encode, StubOutOfReachOfItsRecord) {
   EXPECT_EQ(stub(at, at + (7 + kReach32), 0).error().code, ErrorCode::kOutOfReach);
 }
 
+TEST(Encode, PadStubNamesItsRecordBy32Bits) {
+  for (const std::uint64_t record : {0x10000000u, 0x7ffffff0u, 0x80000000u, 0xffffffffu}) {
+    const auto code = pad_stub(TargetAddress(record));
+    ASSERT_TRUE(code.ok());
+    const auto got = disassemble(*code, 0x7f1234560000);
+    ASSERT_EQ(got.size(), 2u);
+    char expected[64];
+    snprintf(expected, sizeof expected, "mov r11d, 0x%08lx", record);
+    EXPECT_EQ(got[0].text, expected);
+    EXPECT_EQ(got[1].text, "jmp [r11]");
+    EXPECT_EQ(got[0].length + got[1].length, code->size());
+  }
+  EXPECT_EQ(pad_stub(TargetAddress(0x100000000)).error().code, ErrorCode::kOutOfReach);
+}
+
 }  // namespace
 }  // namespace calltap::isa::x86_64

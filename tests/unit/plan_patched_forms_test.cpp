@@ -103,6 +103,38 @@ TEST(PatchedForms, PadJumpsToFiveBytesBeforeTheEntry) {
   }
 }
 
+TEST(PatchedForms, StubInThePadIsJumpedToDirectly) {
+  for (const Form form : {Form::kOneByteNops, Form::kTwoByteNop}) {
+    const Sled& sled = *isa::x86_64::find_sled(form);
+    Bytes before = off_bytes(sled);
+    before.resize(2);
+    Site site = bare_site(before);
+    site.pad_bytes = 9;
+    SitePlan plan = classify(site, before, false);
+    ASSERT_TRUE(can_have_stub_in_pad(plan, site));
+    set_stub_in_pad(plan, site, true);
+    EXPECT_EQ(plan.jump_at.value, kUnit - 9);
+    check_plan(sled, plan, before, kUnit - 9);
+    set_stub_in_pad(plan, site, false);
+    check_plan(sled, plan, before, kUnit - 5);
+  }
+}
+
+TEST(PatchedForms, StubFitsIntoNoSmallerPadAndNotBehindALandingPad) {
+  const Bytes before(2, 0x90);
+  Site site = bare_site(before);
+  site.pad_bytes = 8;
+  EXPECT_FALSE(can_have_stub_in_pad(classify(site, before, false), site));
+  site.pad_bytes = 16;
+  EXPECT_TRUE(can_have_stub_in_pad(classify(site, before, false), site));
+  site.entry = LinkAddress(kUnit - 4);
+  site.landing_pad_bytes = 4;
+  EXPECT_FALSE(can_have_stub_in_pad(classify(site, before, false), site));
+  const Bytes mirror_form(5, 0x90);
+  const Site without_pad = bare_site(mirror_form);
+  EXPECT_FALSE(can_have_stub_in_pad(classify(without_pad, mirror_form, false), without_pad));
+}
+
 /// All displacements that a form's table row allows, found by trying every value of the bytes that are not
 /// fixed.
 std::vector<std::int32_t> all_displacements(const Sled& sled) {

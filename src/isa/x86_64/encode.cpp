@@ -78,4 +78,12 @@ base::Result<Code<kStubBytes>> stub(TargetAddress at, TargetAddress record, std:
   return code;
 }
 
+base::Result<Code<kPadStubBytes>> pad_stub(TargetAddress record) {
+  if (record.value > ~std::uint32_t{0}) return base::Error(base::ErrorCode::kOutOfReach, 0, record.value);
+  Code<kPadStubBytes> code = {0x41, 0xbb, 0, 0, 0, 0, 0x41, 0xff, 0x23};
+  const auto address = static_cast<std::uint32_t>(record.value);
+  for (unsigned i = 0; i < 4; ++i) code[2 + i] = static_cast<std::uint8_t>(address >> (8 * i));
+  return code;
+}
+
 }  // namespace calltap::isa::x86_64

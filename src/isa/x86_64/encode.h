@@ -52,4 +52,13 @@ inline constexpr std::size_t kStubBytes = 16;
 base::Result<Code<kStubBytes>> stub(base::TargetAddress at, base::TargetAddress record,
                                     std::int8_t target_offset);
 
+inline constexpr std::size_t kPadStubBytes = 9;
+
+/// A stub that fits into the pad before the entry, for a record in the lower 4 GiB that has the handler as
+/// its first word. kOutOfReach, with the record's address, for one that is not there.
+///
+///     mov  $record, %r11d           41 BB imm32, which clears the upper half
+///     jmp  *(%r11)                  41 FF 23
+base::Result<Code<kPadStubBytes>> pad_stub(base::TargetAddress record);
+
 }  // namespace calltap::isa::x86_64

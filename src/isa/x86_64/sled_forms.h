@@ -129,14 +129,21 @@ constexpr std::uint8_t displacement_byte(std::int32_t displacement, std::size_t 
 /// The pad's last five bytes hold `jmp rel32`, which starts here relative to the entry.
 inline constexpr std::int64_t kPadJumpOffset = -5;
 
-/// The d8 of the `EB d8` that goes from behind the landing pad to the jump in the pad, if it is a harmless
-/// instruction.
-constexpr std::optional<std::uint8_t> pad_jump_displacement(unsigned landing_pad_bytes) {
-  const std::int64_t distance = kPadJumpOffset - std::int64_t{landing_pad_bytes} - 2;
+/// Where a stub in the pad starts: it fills the pad's last nine bytes.
+inline constexpr std::int64_t kPadStubOffset = -9;
+
+/// The d8 of the `EB d8` that goes from behind the landing pad to `offset` from the entry, if it is a
+/// harmless instruction.
+constexpr std::optional<std::uint8_t> pad_displacement(std::int64_t offset, unsigned landing_pad_bytes) {
+  const std::int64_t distance = offset - std::int64_t{landing_pad_bytes} - 2;
   const auto byte = static_cast<std::uint8_t>(distance);
   if (distance < -128 || !is_harmless_instruction(byte)) return std::nullopt;
   return byte;
 }
+constexpr std::optional<std::uint8_t> pad_jump_displacement(unsigned landing_pad_bytes) {
+  return pad_displacement(kPadJumpOffset, landing_pad_bytes);
+}
 static_assert(pad_jump_displacement(0) == 0xf9 && pad_jump_displacement(4) == 0xf5);
+static_assert(pad_displacement(kPadStubOffset, 0) == 0xf5 && !pad_displacement(kPadStubOffset, 4));
 
 }  // namespace calltap::isa::x86_64
