@@ -86,7 +86,8 @@ void run_unwound_exits(CallFrame& frame) {
 
 extern "C" {
 
-// All of these are called by handlers.S, with all registers of the program saved or general registers only.
+// All of these are called by the trampolines of handlers.inc, with all registers of the program saved or
+// general registers only.
 
 /// Step 1 when the guard is not free: a thread's first handler, or one inside another. Not 0: go on, under
 /// the guard. 0: the call runs unhooked, and is counted as missed.

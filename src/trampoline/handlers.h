@@ -1,4 +1,4 @@
-// Running handlers: what the trampolines of handlers.S leave to C++, and what others need of it.
+// Running handlers: what the trampolines of handlers.inc leave to C++, and what others need of it.
 #pragma once
 
 #include "trampoline/clients.h"

@@ -111,7 +111,7 @@ void ct_list_exits(std::uint64_t ip, std::uint64_t parent_ip, Client* list, ct_r
   }
 }
 
-/// Called by handlers.S when the exit handlers have run.
+/// Called by the probes' trampolines when the exit handlers have run.
 void ct_free_blocks(CallFrame* frame) {
   while (frame->blocks != nullptr) release_newest_block(this_thread(), *frame);
 }
