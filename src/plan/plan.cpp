@@ -90,6 +90,12 @@ std::string_view name(Method method) {
       return "mirror";
     case Method::kTrap:
       return "trap";
+    case Method::kJump:
+      return "jump";
+    case Method::kFarJump:
+      return "far-jump";
+    case Method::kCall:
+      return "call";
   }
   return "unknown";
 }

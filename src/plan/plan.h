@@ -44,8 +44,9 @@
 
 namespace calltap::plan {
 
-enum class Method : std::uint8_t { kNone, kPad, kMirror, kTrap };
-/// Lower-case word for listings: "none", "pad", "mirror", "trap".
+/// The last three are for AArch64 and RISC-V: word_plan.h.
+enum class Method : std::uint8_t { kNone, kPad, kMirror, kTrap, kJump, kFarJump, kCall };
+/// Lower-case word for listings: "none", "pad", "mirror", "trap", "jump", "far-jump", "call".
 std::string_view name(Method method);
 
 /// Shape of the sled at `unit`, from its bytes. Sites of one module with the same form share a displacement.

@@ -21,7 +21,10 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(SiteProblem::kCo
     "the code there is not the NOPs of a patchable function entry",
     "nothing says where the function starts; keep its symbols or unwind tables",
     "another site covers the same bytes",
-    "the entry has too few NOPs; compile with -fpatchable-function-entry=18,16",
+    "the entry has too few NOPs; compile with -fpatchable-function-entry=18,16 (AArch64: 4,2; RISC-V: 9,8)",
+    "the function's address is not a multiple of 8, so the entry cannot be exchanged in one store; compile "
+    "with "
+    "-falign-functions=8",
 };
 static_assert(std::ranges::none_of(kTexts, [](std::string_view t) { return t.empty(); }),
               "every site problem needs its own text");

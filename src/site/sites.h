@@ -25,6 +25,7 @@ enum class SiteProblem : std::uint8_t {
   kDuplicate,     // another site covers the same bytes
   kSledTooShort,  // fewer bytes than any method of this architecture needs (e.g.
                   // -fpatchable-function-entry=2)
+  kMisaligned,    // what is switched would not be one store
   kCount
 };
 /// Lower case, no full stop, says what to do where something can be done.
