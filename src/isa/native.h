@@ -6,6 +6,16 @@
 namespace calltap::isa {
 namespace native = x86_64;
 }
+#elif defined(__aarch64__)
+#include "isa/aarch64/syscall.h"
+namespace calltap::isa {
+namespace native = aarch64;
+}
+#elif defined(__riscv) && __riscv_xlen == 64
+#include "isa/riscv64/syscall.h"
+namespace calltap::isa {
+namespace native = riscv64;
+}
 #else
-#error "calltap's runtime is not available for this architecture yet"
+#error "calltap is not available for this architecture"
 #endif
