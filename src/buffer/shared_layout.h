@@ -29,7 +29,7 @@
 namespace calltap::buffer {
 
 inline constexpr std::uint32_t kMagic = 0x50415443;  // "CTAP"
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::size_t kMaxThreads = 4096;
 inline constexpr std::size_t kMaxPackets = 65536;
 

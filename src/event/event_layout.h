@@ -93,6 +93,7 @@ enum class DiscardReason : std::uint32_t {
   kNoThreadSlot,  // more threads at once than the session can hold
   kToolGone,      // the recording tool ended before the target
   kNoFrame,       // no memory for a call frame: the call ran unhooked
+  kInHandler,     // the call was made by a handler, or a chain of tail calls grew too long: it ran unhooked
   kCount
 };
 inline constexpr std::size_t kDiscardReasons = static_cast<std::size_t>(DiscardReason::kCount);

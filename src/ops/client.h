@@ -19,7 +19,6 @@ enum class ClientState : std::uint8_t { kUnused, kIdle, kRegistered, kDisabled, 
 struct ct_ops : calltap::trampoline::Client {
   calltap::ops::ClientState state = calltap::ops::ClientState::kUnused;
   calltap::ops::Role role = calltap::ops::Role::kHandlers;
-  bool is_recorder = false;
   std::uint64_t order = 0;      // of registration
   std::uint64_t target = 0;     // of a direct call or redirect
   std::uint64_t functions = 0;  // it is attached to

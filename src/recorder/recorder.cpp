@@ -373,14 +373,15 @@ void ct_event_slow(calltap::trampoline::CallFrame* frame, std::uint64_t bits) {
   frame->flags = flags;
 }
 
-void ct_event_missed() {
+void ct_event_missed(calltap::trampoline::Miss why) {
   using namespace calltap;
   if (recorder::the_process == nullptr) return;  // nobody records
   constexpr std::uint64_t kEventsOfACall = 2;
+  const auto reason =
+      why == trampoline::Miss::kNoFrame ? event::DiscardReason::kNoFrame : event::DiscardReason::kInHandler;
   trampoline::Writer* w = recorder::writer_of(ct_thread);
   if (w != nullptr) {
-    recorder::count_discarded(recorder::process().pool.thread(w->slot), event::DiscardReason::kNoFrame,
-                              kEventsOfACall);
+    recorder::count_discarded(recorder::process().pool.thread(w->slot), reason, kEventsOfACall);
   }
 }
 

@@ -30,6 +30,7 @@ struct Client {
   std::uint32_t flags = 0;  // CT_GENERAL_REGS_ONLY ...
   std::uint32_t data_bytes = 0;
   bool wants_exit = false;  // has an exit handler, so its calls need a call frame
+  bool is_recorder = false;
 };
 static_assert(offsetof(Client, generation) == CT_CLIENT_GENERATION);
 static_assert(offsetof(Client, exit) == CT_CLIENT_EXIT);

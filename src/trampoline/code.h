@@ -15,7 +15,7 @@ namespace calltap::trampoline {
 struct Imports {
   std::uint64_t thread;  // where ct_thread lies, from the thread pointer
   const void* epoch;     // the address of ct_epoch; the rest are functions
-  CallFrame* (*frame_slow)(CallFrame* failed);
+  const void* frame_slow;
   const void* stack_slow;
   const void* exit_slow;
   const void* event_slow;
@@ -25,6 +25,7 @@ struct Imports {
   const void* tail_call;
   const void* no_frame;
   const void* handler_threw;
+  CallFrame* (*block_slow)(CallFrame* failed, const Client* client);
   std::uint32_t vector_features;
   std::uint32_t reserved;
 };
@@ -40,6 +41,7 @@ static_assert(offsetof(Imports, parent_slow) == CT_IMPORT_PARENT_SLOW);
 static_assert(offsetof(Imports, tail_call) == CT_IMPORT_TAIL_CALL);
 static_assert(offsetof(Imports, no_frame) == CT_IMPORT_NO_FRAME);
 static_assert(offsetof(Imports, handler_threw) == CT_IMPORT_HANDLER_THREW);
+static_assert(offsetof(Imports, block_slow) == CT_IMPORT_BLOCK_SLOW);
 static_assert(offsetof(Imports, vector_features) == CT_IMPORT_VECTOR_FEATURES);
 
 /// Of a direct call's slot, two words: the client's trampoline, and where to go on.

@@ -433,8 +433,9 @@ thread_local constinit ThreadState ct_thread = {.free = &busy_frame,
                                                 .stack_low = 0,
                                                 .stack_high = 0};
 
-CallFrame* ct_frame_slow(CallFrame* failed) {
-  const isa::SignalsBlocked blocked;
+namespace calltap::trampoline {
+
+CallFrame* get_frame(ThreadState& thread, CallFrame* failed) {
   if (failed == &busy_frame) {
     // All threads count it up, and lose counts: never as far as to be claimed.
     __atomic_store_n(&failed->owner, kAlwaysClaimed, __ATOMIC_RELAXED);
@@ -442,10 +443,16 @@ CallFrame* ct_frame_slow(CallFrame* failed) {
     // One instruction, as everything that touches `owner` of a frame that may be somebody's.
     __atomic_fetch_sub(&failed->owner, 1, __ATOMIC_RELAXED);
   }
-  ThreadState& thread = ct_thread;
   start_thread(thread);
-  CallFrame* frame = claim(thread);
-  if (frame == nullptr) ct_event_missed();
+  return claim(thread);
+}
+
+}  // namespace calltap::trampoline
+
+CallFrame* ct_frame_slow(CallFrame* failed) {
+  const isa::SignalsBlocked blocked;
+  CallFrame* frame = get_frame(ct_thread, failed);
+  if (frame == nullptr) ct_event_missed(Miss::kNoFrame);
   return frame;
 }
 

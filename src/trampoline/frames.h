@@ -42,6 +42,9 @@ void let_go(ThreadState& thread, CallFrame& frame);
 /// The same for the frame's blocks alone.
 void free_blocks(ThreadState& thread, CallFrame& frame);
 
+/// A frame that is claimed, where `failed`, the free list's first, could not be. Null if there is no memory.
+CallFrame* get_frame(ThreadState& thread, CallFrame* failed);
+
 /// At the first thing that Calltap has to know of a thread: sees to it that its end is noticed. Signals must
 /// be blocked.
 void start_thread(ThreadState& thread);
@@ -52,8 +55,13 @@ extern "C" void ct_thread_started(ThreadState* thread);
 // Implemented by recorder/. Signals must be blocked.
 /// Writes `function << 32 | EventId` for the calling thread, now.
 extern "C" void ct_event_write(std::uint64_t bits);
-/// A call that runs unhooked: counts its two events as discarded.
-extern "C" void ct_event_missed();
+/// Why a call runs unhooked.
+enum class Miss : std::uint8_t {
+  kNoFrame,   // there is no memory for a call frame
+  kInHandler  // a handler made it, or a chain of tail calls grew too long
+};
+/// Counts the two events of such a call as discarded.
+extern "C" void ct_event_missed(Miss why);
 /// Is this event in the calling process's buffers, in the word whose address has this low half?
 extern "C" bool ct_event_is_written(std::uint32_t address_low, std::uint64_t event);
 

@@ -1,5 +1,6 @@
 #include "trampoline/handlers.h"
 
+#include "isa/system.h"
 #include "trampoline/code.h"
 #include "trampoline/guards.h"
 #include "trampoline/x86_64/signal_frame.h"
@@ -10,8 +11,16 @@ using namespace calltap::trampoline;
 namespace calltap::trampoline {
 namespace {
 
-void count_missed(Guard& guard, const OpSet& set) {
-  for (std::uint32_t i = 0; i < set.count; ++i) count_missed(guard, *set.members()[i].client);
+/// The call runs unhooked for this client: in its counter, and, if it is the recorder, in the trace.
+void miss(Guard& guard, const Client& client, Miss why) {
+  count_missed(guard, client);
+  if (!client.is_recorder) return;
+  const isa::SignalsBlocked blocked;
+  ct_event_missed(why);
+}
+
+void miss(Guard& guard, const OpSet& set, Miss why) {
+  for (std::uint32_t i = 0; i < set.count; ++i) miss(guard, *set.members()[i].client, why);
 }
 
 /// A call whose caller jumped to it was "called" by whoever called that.
@@ -102,7 +111,7 @@ int ct_entry_slow(ct_regs* regs) {
   if (guard->word != 0) leave_abandoned(thread, *guard, sp);
   if (guard->word != 0 && !is_in_signal_handler(sp, guard->sp())) {
     // The outer handler keeps the set alive.
-    count_missed(*guard, *regs->record->set);
+    miss(*guard, *regs->record->set, Miss::kInHandler);
     return 0;
   }
   regs->flags = 0;
@@ -130,7 +139,7 @@ std::uint64_t ct_tail_call(const CallFrame* caller, ct_regs* regs) {
   const std::uint32_t depth = (caller->flags & CallFrame::kTail) != 0 ? caller->slot + 1 : 1;
   const bool needs_frame = regs->set->handler == code().probe || regs->set->handler == code().probe_vectors;
   if (depth > kLongestChain && needs_frame) {
-    count_missed(*ct_thread.guard, *regs->set);
+    miss(*ct_thread.guard, *regs->set, Miss::kInHandler);
     return 0;
   }
   regs->target = depth;
@@ -141,8 +150,17 @@ std::uint64_t ct_tail_call(const CallFrame* caller, ct_regs* regs) {
 
 /// Step 3 when the free list's first frame cannot be had.
 CallFrame* ct_no_frame(CallFrame* failed, ct_regs* regs) {
-  CallFrame* frame = ct_frame_slow(failed);
-  if (frame == nullptr) count_missed(*ct_thread.guard, *regs->set);
+  const isa::SignalsBlocked blocked;
+  CallFrame* frame = get_frame(ct_thread, failed);
+  if (frame == nullptr) miss(*ct_thread.guard, *regs->set, Miss::kNoFrame);
   return frame;
+}
+
+/// One more frame for a client of a list.
+CallFrame* ct_block_slow(CallFrame* failed, const Client* client) {
+  const isa::SignalsBlocked blocked;
+  CallFrame* block = get_frame(ct_thread, failed);
+  if (block == nullptr) miss(*ct_thread.guard, *client, Miss::kNoFrame);
+  return block;
 }
 }

@@ -127,7 +127,8 @@
 #define CT_IMPORT_TAIL_CALL 72
 #define CT_IMPORT_NO_FRAME 80
 #define CT_IMPORT_HANDLER_THREW 88
-#define CT_IMPORT_VECTOR_FEATURES 96
-#define CT_IMPORT_BYTES 104
+#define CT_IMPORT_BLOCK_SLOW 96
+#define CT_IMPORT_VECTOR_FEATURES 104
+#define CT_IMPORT_BYTES 112
 // In assembly, as an operand
 #define IMPORT(name) ct_imports + CT_IMPORT_##name(% rip)

@@ -17,12 +17,13 @@ CallFrame& frame_of(void* data) {
   return *reinterpret_cast<CallFrame*>(static_cast<char*>(data) - CT_FRAME_DATA);
 }
 
-/// One more claimed frame of which only the part for an exit handler is used.
-CallFrame* claim_block(ThreadState& thread) {
+/// One more claimed frame of which only the part for an exit handler is used. Null: the call counts as
+/// missed.
+CallFrame* claim_block(ThreadState& thread, const Client& client) {
   CallFrame* block = thread.free;
   bool claimed = false;
   __asm__("incl %0" : "+m"(block->owner), "=@ccz"(claimed));
-  if (!claimed) return ct_imports.frame_slow(block);
+  if (!claimed) return ct_imports.block_slow(block, &client);
   thread.free = block->next;
   return block;
 }
@@ -55,13 +56,13 @@ int call_entry(std::uint64_t ip, std::uint64_t parent_ip, Client& client, ct_reg
   return result;
 }
 
-/// One client of a list that wants its exit. False if there is no memory for its block.
-bool run_probe_entry(std::uint64_t ip, std::uint64_t parent_ip, const OpSet::Member& member, ct_regs* regs,
+/// One client of a list that wants its exit.
+void run_probe_entry(std::uint64_t ip, std::uint64_t parent_ip, const OpSet::Member& member, ct_regs* regs,
                      CallFrame& frame) {
   ThreadState& thread = this_thread();
   Client* client = member.client;
-  CallFrame* block = claim_block(thread);
-  if (block == nullptr) return false;
+  CallFrame* block = claim_block(thread, *client);
+  if (block == nullptr) return;
   count_hit(*thread.guard, *client);
   if (client->data_bytes != 0) {
     for (std::uint64_t& word : block->data) word = 0;
@@ -72,11 +73,10 @@ bool run_probe_entry(std::uint64_t ip, std::uint64_t parent_ip, const OpSet::Mem
   frame.blocks = block;
   if (client->entry != nullptr && call_entry(ip, parent_ip, *client, *regs, block->data) != 0) {
     release_newest_block(thread, frame);
-    return true;
+    return;
   }
   block->generation = member.generation;
   block->client = client;
-  return true;
 }
 
 }  // namespace
@@ -89,8 +89,7 @@ int ct_list_entries(std::uint64_t ip, std::uint64_t parent_ip, Client* /*list*/,
   for (const OpSet::Member* member = set->members(); member != set->members() + set->count; ++member) {
     Client* client = member->client;
     if (client->wants_exit) {
-      if (run_probe_entry(ip, parent_ip, *member, regs, frame_of(data))) continue;
-      count_missed(guard, *client);
+      run_probe_entry(ip, parent_ip, *member, regs, frame_of(data));
     } else {
       count_hit(guard, *client);
       call_entry(ip, parent_ip, *client, *regs, nullptr);

@@ -27,6 +27,7 @@ ct_imports:
         NEEDS   CT_IMPORT_TAIL_CALL, ct_tail_call
         NEEDS   CT_IMPORT_NO_FRAME, ct_no_frame
         NEEDS   CT_IMPORT_HANDLER_THREW, ct_handler_threw
+        NEEDS   CT_IMPORT_BLOCK_SLOW, ct_block_slow
         .quad   0  // vector_features: detect_vectors()
   .if . - ct_imports != CT_IMPORT_BYTES
         .error "CT_IMPORT_BYTES is wrong"
