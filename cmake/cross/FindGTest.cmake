@@ -1,0 +1,11 @@
+# GoogleTest from Debian's package of its sources.
+set(sources /usr/src/googletest/googletest)
+if(NOT EXISTS ${sources}/src/gtest-all.cc)
+  message(FATAL_ERROR "${sources} is missing: install the package googletest")
+endif()
+find_package(Threads REQUIRED)
+add_library(gtest_main STATIC ${sources}/src/gtest-all.cc ${sources}/src/gtest_main.cc)
+target_include_directories(gtest_main SYSTEM PUBLIC ${sources}/include PRIVATE ${sources})
+target_link_libraries(gtest_main PUBLIC Threads::Threads)
+add_library(GTest::gtest_main ALIAS gtest_main)
+set(GTest_FOUND TRUE)

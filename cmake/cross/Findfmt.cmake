@@ -1,0 +1,8 @@
+include(HeaderLibrary)
+if(NOT TARGET fmt::fmt)
+  calltap_header_library(fmt-headers fmt)
+  add_library(fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cpp)
+  target_link_libraries(fmt PUBLIC fmt-headers)
+  add_library(fmt::fmt ALIAS fmt)
+endif()
+set(fmt_FOUND TRUE)
