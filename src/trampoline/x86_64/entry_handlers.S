@@ -17,6 +17,8 @@
         .cfi_startproc
         .cfi_personality 0x9b, ct_personality_reference
         BEGIN   \name, \vectors, 0
+        COUNT_HIT
+        movq    CT_SET_CLIENT(%r9), %rdx
         xorl    %r8d, %r8d
         CALL_ENTRY BASE(\vectors), .Lmisaligned_\name
 \name\()_called:
@@ -28,7 +30,7 @@
         cmpl    $0, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jne     .Lchanged_\name
         GET_GUARD
-        movq    $0, CT_GUARD_WORD(%rdi)
+        movq    $0, CT_GUARD_WORD(%rcx)
 .Lunchanged_\name:
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
 .Lgo_on_\name:

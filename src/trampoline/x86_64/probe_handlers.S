@@ -45,19 +45,17 @@
         .cfi_personality 0x9b, ct_personality_reference
         BEGIN   \name, \vectors, CT_REGS_HAS_FRAME
         // Step 3. `free` is a hint; the increment is the claim.
-        movq    IMPORT(THREAD), %rcx
-        movq    %fs:CT_THREAD_FREE(%rcx), %rdx
+        movq    %fs:CT_THREAD_FREE(%rdi), %rdx
         incl    CT_FRAME_OWNER(%rdx)
         jnz     .Lno_frame_\name
         leaq    CT_FRAME_BYTES(%rdx), %rax
         cmpq    %rax, CT_FRAME_NEXT(%rdx)
         jne     .Lother_next_\name
 .Lnext_known_\name:
-        movq    %rax, %fs:CT_THREAD_FREE(%rcx)
+        movq    %rax, %fs:CT_THREAD_FREE(%rdi)
 .Lclaimed_\name:
         movq    %rbx, CT_FRAME_SAVED(%rdx)
-        movq    TO_SLOT(\vectors)(%rsp), %rax
-        movq    %rax, CT_FRAME_RET(%rdx)
+        movq    %r8, CT_FRAME_RET(%rdx)
         .cfi_remember_state
         movq    %rdx, %rbx
         CFI_OWNED \vectors
@@ -67,29 +65,29 @@
         movq    %rax, TO_SLOT(\vectors)(%rsp)
         leaq    TO_SLOT(\vectors)+8(%rsp), %rdx
         movq    %rdx, CT_FRAME_SP(%rbx)
-        movq    %fs:CT_THREAD_TOP(%rcx), %rax
+        movq    %fs:CT_THREAD_TOP(%rdi), %rax
         cmpq    %rax, CT_FRAME_PARENT(%rbx)
         jne     .Lnew_parent_\name
 .Lparent_known_\name:
         cmpq    %rdx, CT_FRAME_SP(%rax)
         jbe     .Lcheck_stack_\name
 .Lstack_checked_\name:
-        movq    %rbx, %fs:CT_THREAD_TOP(%rcx)
-        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
+        movq    %rbx, %fs:CT_THREAD_TOP(%rdi)
+        movq    %fs:CT_THREAD_SEQUENCE(%rdi), %rax
         incq    %rax
-        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
+        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rdi)
         movq    %rax, CT_FRAME_AGE(%rbx)
         // Step 4
         movq    CT_SET_GENERATION(%r9), %rax
         movq    %rax, CT_FRAME_GENERATION(%rbx)
-        movq    CT_SET_CLIENT(%r9), %rax
-        movq    %rax, CT_FRAME_CLIENT(%rbx)
+        movq    CT_SET_CLIENT(%r9), %rdx
+        movq    %rdx, CT_FRAME_CLIENT(%rbx)
         movl    $CT_FLAG_PROBE, CT_FRAME_FLAGS(%rbx)
         testl   %r10d, %r10d
         jnz     .Ltail_called_\name
 .Lflags_set_\name:
-        movq    CT_RECORD_ENTRY(%r11), %rax
-        movq    %rax, CT_FRAME_EVENT(%rbx)
+        COUNT_HIT
+        movq    %rdi, CT_FRAME_EVENT(%rbx)
         leaq    CT_FRAME_DATA(%rbx), %r8
         cmpq    $0, CT_SET_DATA(%r9)
         je      .Lno_data_\name
@@ -111,7 +109,7 @@
         cmpl    $CT_REGS_HAS_FRAME, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jne     .Lchanged_\name
         GET_GUARD
-        movq    $0, CT_GUARD_WORD(%rdi)
+        movq    $0, CT_GUARD_WORD(%rcx)
 .Lunchanged_\name:
         movq    BASE(\vectors)+CT_REGS_R11(%rsp), %r11
 .Lgo_on_\name:
@@ -131,17 +129,19 @@
         cmpq    %rbx, %fs:CT_THREAD_TOP(%rdi)
         jne     .Lcut_off_\name
 .Ltop_checked_\name:
-        cmpq    $0, CT_FRAME_CLIENT(%rbx)
-        je      .Lno_exit_\name
+        movq    CT_FRAME_CLIENT(%rbx), %rdx
+        testq   %rdx, %rdx
+        jz      .Lno_exit_\name
         // Step 7
+        movq    %fs:CT_THREAD_GUARD(%rdi), %rcx
         ENTER_GUARD BASE(\vectors), CT_REGS_EXIT | CT_REGS_HAS_FRAME, .Lexit_nested_\name
 .Lexit_entered_\name:
   .if \vectors
         movq    %rsp, %r8
         call    ct_save_results
         movl    %eax, BASE(\vectors)+CT_REGS_WIDTH(%rsp)
-  .endif
         movq    CT_FRAME_CLIENT(%rbx), %rdx
+  .endif
         movq    CT_FRAME_GENERATION(%rbx), %rax
         cmpq    %rax, CT_CLIENT_GENERATION(%rdx)
         jne     .Lexit_called_\name
@@ -171,7 +171,7 @@
         testl   $CT_REGS_NESTED, BASE(\vectors)+CT_REGS_FLAGS(%rsp)
         jnz     .Lexit_leave_nested_\name
         GET_GUARD
-        movq    $0, CT_GUARD_WORD(%rdi)
+        movq    $0, CT_GUARD_WORD(%rcx)
 .Lexit_left_\name:
         cmpq    $0, CT_FRAME_BLOCKS(%rbx)
         jne     .Lblocks_\name
@@ -179,7 +179,6 @@
 .Lno_exit_\name:
         movq    $0, CT_FRAME_EVENT(%rbx)
         // Step 8. Everything out of the frame, then let it go while its slot still says "alive", then use the slot.
-        movq    IMPORT(THREAD), %rdi
         movq    CT_FRAME_PARENT(%rbx), %rax
         movq    %rax, %fs:CT_THREAD_TOP(%rdi)
         movq    BASE(\vectors)+CT_REGS_RAX(%rsp), %r8
@@ -243,7 +242,6 @@
         RELOAD  BASE(\vectors)
         movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %r10d
         movq    BASE(\vectors)+CT_REGS_PARENT(%rsp), %rsi
-        movq    IMPORT(THREAD), %rcx
         jmp     .Lstack_checked_\name
 
         // We were tail-called: the caller is hooked too, and its call frame is what rbx was at our entry.
@@ -267,22 +265,26 @@
 
 .Lexit_leave_nested_\name:
         LEAVE_NESTED BASE(\vectors)
+        movq    IMPORT(THREAD), %rdi
         jmp     .Lexit_left_\name
 
         // Frames above us on the list have not been returned from.
 .Lcut_off_\name:
         movq    %rbx, %rdi
         call    *IMPORT(EXIT_SLOW)
+        movq    IMPORT(THREAD), %rdi
         jmp     .Ltop_checked_\name
 
 .Lexit_nested_\name:
         leaq    BASE(\vectors)(%rsp), %rdi
         call    *IMPORT(EXIT_ENTER_SLOW)
+        movq    CT_FRAME_CLIENT(%rbx), %rdx
         jmp     .Lexit_entered_\name
 
 .Lblocks_\name:
         movq    %rbx, %rdi
         call    ct_free_blocks
+        movq    IMPORT(THREAD), %rdi
         jmp     .Lblocks_freed_\name
 \name\()_aside_end:
         .cfi_restore_state
@@ -302,7 +304,6 @@
         RELOAD  BASE(\vectors)
         movq    BASE(\vectors)+CT_REGS_PARENT(%rsp), %rsi
         movl    BASE(\vectors)+CT_REGS_TARGET(%rsp), %r10d
-        movq    IMPORT(THREAD), %rcx
         movq    %rax, %rdx
         testq   %rdx, %rdx
         jnz     .Lclaimed_\name
