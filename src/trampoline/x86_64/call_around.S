@@ -126,12 +126,8 @@
         movq    %rdx, CT_WRITER_LAST(%rcx)
 .endm
 
-// The call begins: numbers the frame rbx, writes its entry event, and restores the arguments. r11 = the record.
+// The call begins: writes its entry event, and restores the arguments. r11 = the record, rbx = the frame.
 .macro ENTER label, record, popped=1
-        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
-        incq    %rax
-        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
-        movq    %rax, CT_FRAME_AGE(%rbx)
   .if \record
         movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
         movq    CT_RECORD_EVENT(%r11), %rsi
@@ -216,6 +212,10 @@
         jbe     .Lcheck_stack_\name
 .Lstack_checked_\name:
         movq    %rbx, %fs:CT_THREAD_TOP(%rcx)
+        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
+        incq    %rax
+        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
+        movq    %rax, CT_FRAME_AGE(%rbx)
         ENTER   \name, \record
         call    *CT_RECORD_TARGET(%r11)
         .globl  \return_point
@@ -327,6 +327,8 @@
         // and left us its stack frame and, in rbx, its call frame. Its call ends; the call frame goes on as ours, so
         // that a million tail calls need one. The return slot stays as it is and the body is jumped to: with a call
         // too many the processor would predict this return, and all of our callers', wrong.
+        //
+        // The frame keeps its age: this may be another thread than the one it was made on, which numbers its frames apart.
         //
         // To the unwinder this is a function that the return point has called.
 .Ltail_call_\name:
