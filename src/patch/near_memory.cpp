@@ -45,7 +45,10 @@ Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Ar
     isa::native::system_call(SYS_munmap, result, static_cast<long>(size));
     return Error(ErrorCode::kNoRoomInReach, 0, address);
   }
-  if (!add_range(used, {address, address + size})) return ErrorCode::kOutOfMemory;
+  if (!add_range(used, {address, address + size})) {
+    isa::native::system_call(SYS_munmap, result, static_cast<long>(size));
+    return ErrorCode::kOutOfMemory;
+  }
   return address;
 }
 
@@ -73,15 +76,17 @@ Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, base::Arr
 }
 
 Result<std::uint64_t> map_low(std::uint64_t size, base::Array<plan::Range>& used) {
-  constexpr std::uint64_t kBegin = std::uint64_t{1} << 28;
-  constexpr std::uint64_t kEnd = std::uint64_t{1} << 30;
-  if (size > (kEnd - kBegin) / 2) return Error(ErrorCode::kNoRoomInReach, 0, kBegin);
+  constexpr std::uint64_t kBegin = std::uint64_t{1} << 20;
+  constexpr std::uint64_t kEnd = std::uint64_t{4} << 20;
+  // What lies there before us is the program itself, and its heap grows up from it.
+  static const bool is_free = used.empty() || used[0].begin >= kEnd;
+  if (!is_free || size >= kEnd - kBegin) return Error(ErrorCode::kNoRoomInReach, 0, kBegin);
+  // The loader places the stack at random, so this needs no system call, which a program may have forbidden
+  // itself.
+  std::uint64_t random = reinterpret_cast<std::uint64_t>(&random) >> 4;
   for (int attempt = 0; attempt < 8; ++attempt) {
-    std::uint64_t random = 0;
-    const long got = isa::native::system_call(SYS_getrandom, reinterpret_cast<long>(&random), sizeof random,
-                                              1 /* GRND_NONBLOCK */);
-    if (isa::is_error(got)) random = static_cast<std::uint64_t>(attempt) << 24;
-    const std::uint64_t place = kBegin + random % ((kEnd - kBegin - size) / kPage) * kPage;
+    random = random * 0x9e3779b97f4a7c15 + 1;
+    const std::uint64_t place = kBegin + (random >> 32) % ((kEnd - kBegin - size) / kPage) * kPage;
     if (auto mapped = map_at(place, size, used)) return mapped;
   }
   return Error(ErrorCode::kNoRoomInReach, 0, kBegin);

@@ -17,10 +17,10 @@ base::Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, bas
 /// The same at one address. Errors: kNoRoomInReach if it is taken, kOutOfMemory.
 base::Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Array<plan::Range>& used);
 
-/// Maps `size` bytes somewhere in the lower 4 GiB, at a random place: what is there can be named by a 32-bit
-/// number. Between 256 MiB and 1 GiB, where nothing else is put by itself: a heap begins below, what is asked
-/// for with MAP_32BIT and the shadow memory of AddressSanitizer lie above. Errors: kNoRoomInReach,
-/// kOutOfMemory.
+/// Maps `size` bytes at a random place between 1 and 4 MiB, below every program that is linked at the usual
+/// addresses: what is there can be named by a 32-bit number, and no heap grows towards it. `used` is the
+/// memory map, and gets the new range. Under the text lock. Errors: kNoRoomInReach, also where a program lies
+/// there; kOutOfMemory.
 base::Result<std::uint64_t> map_low(std::uint64_t size, base::Array<plan::Range>& used);
 
 /// Takes the write permission away and gives the right to execute: pages are never both. Errors:

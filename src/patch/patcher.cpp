@@ -65,8 +65,10 @@ class Preparation {
   Result<void> write_stubs();
   Result<void> write_mirrors();
   Result<void> collect_text_changes();
+  /// From here on nothing fails but the writing of text.
+  Result<void> reserve();
   /// The last step: the records are the module's.
-  Result<void> keep();
+  void keep();
 
   [[nodiscard]] std::size_t count() const { return jobs_.size(); }
   [[nodiscard]] std::uint32_t refused() const { return refused_; }
@@ -103,7 +105,7 @@ class Preparation {
   void put_stubs_into_pads();
   Result<void> find_room(bool stubs_in_pads);
   void take_places();
-  Result<void> keep(Room& room);
+  void keep(Room& room);
   /// `jmp stub` of the job, for the place where it will stand.
   [[nodiscard]] Result<x86::Code<x86::kJmpRel32Bytes>> jump_of(const Job& job) {
     return x86::jmp_rel32(base::TargetAddress(target(job.plan.jump_at)), base::TargetAddress(stub_of(job)));
@@ -360,9 +362,14 @@ Result<void> Preparation::write_mirrors() {
   return {};
 }
 
-Result<void> Preparation::keep(Room& room) {
-  if (room.count == 0) return {};
-  if (room.is_new && !module_.blocks_.push_back(room.block)) return ErrorCode::kOutOfMemory;
+Result<void> Preparation::reserve() {
+  if (!module_.blocks_.reserve(module_.blocks_.size() + 2)) return ErrorCode::kOutOfMemory;
+  return {};
+}
+
+void Preparation::keep(Room& room) {
+  if (room.count == 0) return;
+  if (room.is_new) static_cast<void>(module_.blocks_.push_back(room.block));
   room.is_new = false;
   auto* block = std::find_if(module_.blocks_.begin(), module_.blocks_.end(),
                              [&room](const auto& b) { return b.records == room.block.records; });
@@ -372,16 +379,10 @@ Result<void> Preparation::keep(Room& room) {
   }
   block->count += room.count;
   module_.size_ += room.count;
-  return {};
 }
 
-Result<void> Preparation::keep() {
-  // Both rooms or none.
-  if (!module_.blocks_.reserve(module_.blocks_.size() + 2)) return ErrorCode::kOutOfMemory;
-  for (Room& room : rooms_) {
-    if (auto kept = keep(room); !kept) return kept;
-  }
-  return {};
+void Preparation::keep() {
+  for (Room& room : rooms_) keep(room);
 }
 
 Result<void> Preparation::collect_text_changes() {
@@ -447,7 +448,7 @@ SiteRecord* ModulePatch::find(std::uint64_t entry) {
 
 std::uint64_t ModulePatch::stub_of(const SiteRecord& record) const {
   for (const Block& block : blocks_) {
-    if (&record >= block.records && &record < block.records + block.count) {
+    if (!block.stubs_in_pads && &record >= block.records && &record < block.records + block.count) {
       return block.stub(static_cast<std::size_t>(&record - block.records));
     }
   }
@@ -488,13 +489,14 @@ Result<Counts> Patcher::prepare(const Selection& selection, ModulePatch& module)
   if (done) done = work.write_stubs();
   if (done) done = work.write_mirrors();
   if (done) done = work.collect_text_changes();
+  if (done) done = work.reserve();
   if (!done) return done.error();
   TextWriter writer;
   if (auto written = writer.apply(work.text_changes()); !written) return written.error();
   if (thread_count() != 1) {
     if (auto synchronised = synchronise_cores(); !synchronised) return synchronised.error();
   }
-  if (auto kept = work.keep(); !kept) return kept.error();
+  work.keep();
   return Counts{static_cast<std::uint32_t>(work.count()), work.refused()};
 }
 

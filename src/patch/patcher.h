@@ -68,7 +68,7 @@ class ModulePatch {
   };
 
   void swap(ModulePatch& other) noexcept;
-  /// The stub of one of its records.
+  /// The stub of one of its records; 0 if that is in the pad.
   [[nodiscard]] std::uint64_t stub_of(const trampoline::SiteRecord& record) const;
 
   base::Array<Block> blocks_;
