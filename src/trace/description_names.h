@@ -15,7 +15,8 @@ inline constexpr const char* kProcessFile = ".calltap/process.json";
 
 /// In the order of event::DiscardReason, buffer::OnFull and EndKind.
 inline constexpr std::array<std::string_view, event::kDiscardReasons> kDiscardNames = {
-    "buffer_full", "overwritten", "size_limit", "write_error", "no_thread_slot", "tool_gone", "no_frame", "in_handler"};
+    "buffer_full",    "overwritten", "size_limit", "write_error",
+    "no_thread_slot", "tool_gone",   "no_frame",   "in_handler"};
 inline constexpr std::array<std::string_view, 3> kOnFullNames = {"wait", "discard", "flight"};
 inline constexpr std::array<std::string_view, 6> kEndNames = {"running",  "exited",       "signalled",
                                                               "executed", "tool_stopped", "ended"};
