@@ -87,7 +87,6 @@
         jnz     .Ltail_called_\name
 .Lflags_set_\name:
         COUNT_HIT
-        movq    %rdi, CT_FRAME_EVENT(%rbx)
         leaq    CT_FRAME_DATA(%rbx), %r8
         cmpq    $0, CT_SET_DATA(%r9)
         je      .Lno_data_\name
@@ -96,6 +95,8 @@
         movq    $0, 16(%r8)
         movq    $0, 24(%r8)
 .Lno_data_\name:
+        // From here on the exit handler runs, also if the entry handler is never come to: it finds no data of another call.
+        movq    %rdi, CT_FRAME_EVENT(%rbx)
         CALL_ENTRY BASE(\vectors), .Lmisaligned_\name
 \name\()_entry_called:
         testl   %eax, %eax
