@@ -16,6 +16,15 @@ namespace calltap::isa {
 
 inline constexpr bool is_error(long result) { return result < 0 && result >= -4095; }
 
+/// For slow paths that are about to block signals: a stack that overflows does so here, where the program's
+/// handler still gets its SIGSEGV, and not where the kernel would end the program because that is blocked.
+/// What slow paths need is 700 bytes by -fstack-usage, on the longest way through them.
+inline void expect_stack() {
+  constexpr std::uintptr_t kBytes = 1536;
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  static_cast<void>(*reinterpret_cast<const volatile char*>(here - kBytes));
+}
+
 /// Blocks every signal of the calling thread for the life of the object, but for SIGTRAP: whoever meets a
 /// breakpoint or is single-stepped while that is blocked is killed, and clients' handlers that run under this
 /// may call functions which are just being patched by the trap protocol. Signal-safe.

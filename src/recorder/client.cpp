@@ -13,6 +13,7 @@ int write_entry(std::uint64_t /*ip*/, std::uint64_t /*parent_ip*/, trampoline::C
                 ct_regs* regs, void* data, const trampoline::OpSet* /*set*/) {
   const std::uint64_t bits = regs->record->event_bits;
   *static_cast<std::uint64_t*>(data) = bits;
+  isa::expect_stack();
   const isa::SignalsBlocked blocked;
   trampoline::ct_event_write(bits);
   return 0;
@@ -23,6 +24,7 @@ void write_exit(std::uint64_t /*ip*/, std::uint64_t /*parent_ip*/, trampoline::C
   const bool unwound = (regs->flags & CT_REGS_UNWOUND) != 0;
   const auto id = static_cast<std::uint64_t>(unwound ? event::EventId::kUnwound : event::EventId::kExit);
   const std::uint64_t function = *static_cast<const std::uint64_t*>(data) & ~std::uint64_t{0xffffffff};
+  isa::expect_stack();
   const isa::SignalsBlocked blocked;
   trampoline::ct_event_write(function | id);
 }

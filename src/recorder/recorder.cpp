@@ -359,6 +359,7 @@ void ct_event_write(std::uint64_t bits) {
 /// From the trampolines.
 void ct_event_slow(calltap::trampoline::CallFrame* frame, std::uint64_t bits) {
   using namespace calltap;
+  isa::expect_stack();
   const bool entry = (bits & 31) == static_cast<std::uint64_t>(event::EventId::kEntry);
   const std::uint32_t flags = entry ? 0 : trampoline::CallFrame::kReported;
   if (recorder::discard_quickly(ct_thread)) {

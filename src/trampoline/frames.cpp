@@ -450,6 +450,7 @@ CallFrame* get_frame(ThreadState& thread, CallFrame* failed) {
 }  // namespace calltap::trampoline
 
 CallFrame* ct_frame_slow(CallFrame* failed) {
+  isa::expect_stack();
   const isa::SignalsBlocked blocked;
   CallFrame* frame = get_frame(ct_thread, failed);
   if (frame == nullptr) ct_event_missed(Miss::kNoFrame);
@@ -553,6 +554,7 @@ CallFrame* report_cut_off(ThreadState& thread, CallFrame* newest, std::uint64_t 
 }  // namespace
 
 void ct_stack_slow(CallFrame* frame) {
+  isa::expect_stack();
   ThreadState& thread = ct_thread;
   if (frame->parent->sp == CallFrame::kNoStack || !tells_by_address(thread, frame->sp)) return;
   const isa::SignalsBlocked blocked;
@@ -561,6 +563,7 @@ void ct_stack_slow(CallFrame* frame) {
 }
 
 void ct_exit_slow(CallFrame* frame) {
+  isa::expect_stack();
   ThreadState& thread = ct_thread;
   const isa::SignalsBlocked blocked;
   CallFrame* newest = thread.top;

@@ -101,6 +101,7 @@ extern "C" {
 /// Step 1 when the guard is not free: a thread's first handler, or one inside another. Not 0: go on, under
 /// the guard. 0: the call runs unhooked, and is counted as missed.
 int ct_entry_slow(ct_regs* regs) {
+  isa::expect_stack();
   ThreadState& thread = ct_thread;
   Guard* guard = thread.guard;
   if (guard->word == Guard::kNoThread) {
@@ -122,6 +123,7 @@ int ct_entry_slow(ct_regs* regs) {
 
 /// Step 7 likewise: the entry was seen, so the exit is too.
 void ct_exit_enter_slow(ct_regs* regs) {
+  isa::expect_stack();
   ThreadState& thread = ct_thread;
   Guard* guard = thread.guard->word == Guard::kNoThread ? take_guard(thread) : thread.guard;
   static constinit Guard nobody = {};
@@ -150,6 +152,7 @@ std::uint64_t ct_tail_call(const CallFrame* caller, ct_regs* regs) {
 
 /// Step 3 when the free list's first frame cannot be had.
 CallFrame* ct_no_frame(CallFrame* failed, ct_regs* regs) {
+  isa::expect_stack();
   const isa::SignalsBlocked blocked;
   CallFrame* frame = get_frame(ct_thread, failed);
   if (frame == nullptr) miss(*ct_thread.guard, *regs->set, Miss::kNoFrame);
@@ -158,6 +161,7 @@ CallFrame* ct_no_frame(CallFrame* failed, ct_regs* regs) {
 
 /// One more frame for a client of a list.
 CallFrame* ct_block_slow(CallFrame* failed, const Client* client) {
+  isa::expect_stack();
   const isa::SignalsBlocked blocked;
   CallFrame* block = get_frame(ct_thread, failed);
   if (block == nullptr) miss(*ct_thread.guard, *client, Miss::kNoFrame);
