@@ -83,16 +83,6 @@
         jnz     \slow
 .endm
 
-// rsi = the exit event of `frame` at time rdx. Clobbers rax.
-.macro MAKE_EXIT frame
-        movl    CT_FRAME_EVENT+4(\frame), %esi
-        shlq    $32, %rsi
-        movl    %edx, %eax
-        shll    $5, %eax
-        orl     $EXIT_ID, %eax
-        orq     %rax, %rsi
-.endm
-
 // `slot` = the place for the next event of the writer rcx, noted in the frame, whose WRITING flag is set. Jumps to
 // `slow` when there is none. Before the clock is read: events that a signal handler writes in between take the slot,
 // and ours is made anew.
@@ -124,6 +114,22 @@
         cmpxchgq \slot, CT_WRITER_CURSOR(%rcx)
         movl    $\flags, CT_FRAME_FLAGS(\frame)
         movq    %rdx, CT_WRITER_LAST(%rcx)
+.endm
+
+// Writes the exit event of the frame rbx. `thread` = offset of ct_thread. Clobbers rax, rcx, rdx, rsi, r11.
+.macro PUT_EXIT thread, slow
+        movq    %fs:CT_THREAD_WRITER(\thread), %rcx
+        orl     $CT_FLAG_WRITING, CT_FRAME_FLAGS(%rbx)
+        CHOOSE_SLOT %rbx, %r11, \slow
+        READ_CLOCK
+        CHECK_GAP \slow
+        movl    CT_FRAME_EVENT+4(%rbx), %esi
+        shlq    $32, %rsi
+        movl    %edx, %eax
+        shll    $5, %eax
+        orl     $EXIT_ID, %eax
+        orq     %rax, %rsi
+        PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, \slow
 .endm
 
 // The call begins: writes its entry event, and restores the arguments. r11 = the record, rbx = the frame.
@@ -203,19 +209,7 @@
         // The slot says "alive" before the frame says where the slot is.
         leaq    \return_point(%rip), %rax
         movq    %rax, -8(%rsp)
-        movq    %rsp, CT_FRAME_SP(%rbx)
-        movq    %fs:CT_THREAD_TOP(%rcx), %rax
-        cmpq    %rax, CT_FRAME_PARENT(%rbx)
-        jne     .Lnew_parent_\name
-.Lparent_known_\name:
-        cmpq    %rsp, CT_FRAME_SP(%rax)
-        jbe     .Lcheck_stack_\name
-.Lstack_checked_\name:
-        movq    %rbx, %fs:CT_THREAD_TOP(%rcx)
-        movq    %fs:CT_THREAD_SEQUENCE(%rcx), %rax
-        incq    %rax
-        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rcx)
-        movq    %rax, CT_FRAME_AGE(%rbx)
+        LINK_FRAME \name, %rsp, %rcx
         ENTER   \name, \record
         call    *CT_RECORD_TARGET(%r11)
         .globl  \return_point
@@ -229,13 +223,7 @@
         jne     .Lcut_off_\name
 .Ltop_checked_\name:
   .if \record
-        movq    %fs:CT_THREAD_WRITER(%rdi), %rcx
-        orl     $CT_FLAG_WRITING, CT_FRAME_FLAGS(%rbx)
-        CHOOSE_SLOT %rbx, %r11, .Lexit_slow_\name
-        READ_CLOCK
-        CHECK_GAP .Lexit_slow_\name
-        MAKE_EXIT %rbx
-        PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Lexit_slow_\name
+        PUT_EXIT %rdi, .Lexit_slow_\name
 .Lexited_\name:
   .endif
         movq    CT_FRAME_PARENT(%rbx), %rax
@@ -336,13 +324,7 @@
         jne     .Ltail_cut_off_\name
 .Ltail_top_checked_\name:
   .if \record
-        movq    %fs:CT_THREAD_WRITER(%rcx), %rcx
-        orl     $CT_FLAG_WRITING, CT_FRAME_FLAGS(%rbx)
-        CHOOSE_SLOT %rbx, %r11, .Ltail_slow_\name
-        READ_CLOCK
-        CHECK_GAP .Ltail_slow_\name
-        MAKE_EXIT %rbx
-        PUT_EVENT %rbx, %r11, CT_FLAG_REPORTED, .Ltail_slow_\name
+        PUT_EXIT %rcx, .Ltail_slow_\name
 .Ltail_written_\name:
         movl    $CT_FLAGS_FREE, CT_FRAME_FLAGS(%rbx)
         movq    IMPORT(THREAD), %rcx

@@ -64,19 +64,7 @@
         leaq    \return_point(%rip), %rax
         movq    %rax, TO_SLOT(\vectors)(%rsp)
         leaq    TO_SLOT(\vectors)+8(%rsp), %rdx
-        movq    %rdx, CT_FRAME_SP(%rbx)
-        movq    %fs:CT_THREAD_TOP(%rdi), %rax
-        cmpq    %rax, CT_FRAME_PARENT(%rbx)
-        jne     .Lnew_parent_\name
-.Lparent_known_\name:
-        cmpq    %rdx, CT_FRAME_SP(%rax)
-        jbe     .Lcheck_stack_\name
-.Lstack_checked_\name:
-        movq    %rbx, %fs:CT_THREAD_TOP(%rdi)
-        movq    %fs:CT_THREAD_SEQUENCE(%rdi), %rax
-        incq    %rax
-        movq    %rax, %fs:CT_THREAD_SEQUENCE(%rdi)
-        movq    %rax, CT_FRAME_AGE(%rbx)
+        LINK_FRAME \name, %rdx, %rdi
         // Step 4
         movq    CT_SET_GENERATION(%r9), %rax
         movq    %rax, CT_FRAME_GENERATION(%rbx)
