@@ -8,6 +8,7 @@ import time
 
 from session import expect, expect_refused
 
+PACKET_BYTES = 65536
 READERS = ("report", "replay", "graph", "info")
 
 
@@ -116,7 +117,8 @@ def record_until_the_tool_is_killed(session):
     tool = session.start([], "calls_many", "100000", "forever")
     try:
         expect(tool.stdout.readline() == "ready\n", "the program did not start")
-        while not any(stream.stat().st_size for stream in session.directory.glob("*/thread-*")):
+        # The tool may be killed in the middle of a packet: not the first.
+        while not any(stream.stat().st_size > PACKET_BYTES for stream in session.directory.glob("*/thread-*")):
             time.sleep(0.01)
         tool.kill()
         tool.wait()
