@@ -67,6 +67,13 @@ bool take_slot(SpecialSite& site) {
   return true;
 }
 
+void give_slot_back(const trampoline::SiteRecord& record) {
+  SpecialSite* site = find_special(record);
+  if (site == nullptr || site->slot == SpecialSite::kNoSlot || site->slot + 1 != slots_used) return;
+  site->slot = SpecialSite::kNoSlot;
+  --slots_used;
+}
+
 void forget_special(const trampoline::SiteRecord& record) {
   std::uint32_t* link = &first_of[bucket_of(record)];
   while (*link != 0 && sites.get()[*link - 1].record != &record) link = &chain.get()[*link - 1];

@@ -26,6 +26,8 @@ SpecialSite* find_special(const trampoline::SiteRecord& record);
 SpecialSite* make_special(trampoline::SiteRecord& record);
 /// Gives the site a slot if it has none. False if there are no more.
 bool take_slot(SpecialSite& site);
+/// The slot was taken last, and its site was never published: nobody has been through it.
+void give_slot_back(const trampoline::SiteRecord& record);
 /// The records in [begin, end) are gone.
 void forget_special(const trampoline::SiteRecord& record);
 

@@ -87,7 +87,12 @@ void forget_functions(ct_ops& client, const Module& module) {
 
 Transaction::~Transaction() {
   if (published_) return;
-  for (const Change& change : changes_) release_set(*change.after);
+  while (!changes_.empty()) {
+    const Change& change = changes_.back();
+    if (change.took_slot) give_slot_back(*change.record);  // the newest first
+    release_set(*change.after);
+    changes_.pop_back();
+  }
 }
 
 Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
@@ -97,6 +102,7 @@ Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
     failure_.reason = kOwnTargetText;
     return ErrorCode::kInvalidArgument;
   }
+  bool took_slot = false;
   if (client_.role == Role::kDirect || client_.is_redirect()) {
     SpecialSite* special = make_special(record);
     if (special == nullptr) return ErrorCode::kOutOfMemory;
@@ -108,9 +114,10 @@ Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
       blame_other(failure_, *special->direct);
       return ErrorCode::kHasDirect;
     }
-    if (client_.role == Role::kDirect && !take_slot(*special)) return ErrorCode::kTooManyDirect;
+    took_slot = client_.role == Role::kDirect && special->slot == SpecialSite::kNoSlot;
+    if (took_slot && !take_slot(*special)) return ErrorCode::kTooManyDirect;
   }
-  Change change = {&module, &record, record.set, record.set, true, record.is_on != 0};
+  Change change = {&module, &record, record.set, record.set, true, record.is_on != 0, took_slot};
   if (client_.role == Role::kHandlers) {
     change.after = with_client(*record.set, client_);
     if (change.after == nullptr) return ErrorCode::kOutOfMemory;
@@ -118,6 +125,7 @@ Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
     ++const_cast<trampoline::OpSet*>(change.after)->sites;  // a set is released once a change
   }
   if (changes_.push_back(change)) return {};
+  if (took_slot) give_slot_back(record);
   release_set(*change.after);
   return ErrorCode::kOutOfMemory;
 }
@@ -181,7 +189,7 @@ Result<void> Transaction::remove_rest(Module& module) {
   Result<void> done;
   for_each_function(client_, module, [&](SiteRecord& record) {
     if (!done || std::binary_search(staying_.begin(), staying_.end(), &record)) return;
-    Change change = {&module, &record, record.set, record.set, false, record.is_on != 0};
+    Change change = {&module, &record, record.set, record.set, false, record.is_on != 0, false};
     if (client_.role == Role::kHandlers) {
       change.after = without_client(*record.set, client_);
       if (change.after == nullptr) done = ErrorCode::kOutOfMemory;

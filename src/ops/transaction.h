@@ -74,6 +74,7 @@ class Transaction {
     const trampoline::OpSet* after = nullptr;
     bool add = false;
     bool was_on = false;
+    bool took_slot = false;  // for its direct call
   };
 
   base::Result<void> prepare(Module& module, std::span<const std::uint32_t> selected,
