@@ -26,7 +26,7 @@ class Error {
 
  private:
   int code_;
-  char text_[256] = {};
+  char text_[512] = {};
 };
 
 /// Ends the program with the text on standard error: for values that were asked for and are not there.
