@@ -41,8 +41,8 @@ typedef struct ct_regs ct_regs;
  * data       `data_bytes` that belong to this one call, zeroed before the entry handler; aligned to 8
  *
  * Handlers run on the calling thread and its stack. They may use everything the function could: malloc,
- * stdio, locks, fork, dlopen. What they call is not hooked: calls of hooked functions by a handler run as if
- * nobody were attached, and count as missed. A handler must not leave by longjmp or switch coroutines. (A
+ * stdio, locks, fork, dlopen. What they call runs no handlers, and counts as missed; redirects and direct
+ * calls stay in force. A handler must not leave by longjmp or switch coroutines. (A
  * signal handler of the program that interrupts one may leave by longjmp: the thread's next calls may count
  * as missed, until one comes from no deeper in the stack than the handler was.) If it throws, the exception
  * is caught and destroyed where the handler was called, counted (ct_handlers_thrown) and, the first time,
@@ -72,8 +72,8 @@ typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_re
 #define CT_NOT_PERMANENT 0x4u
 /* Registering is no error if no function of a loaded module matches: modules may come. */
 #define CT_ALLOW_NO_MATCH 0x8u
-/* A callback that may call ct_regs_set_ip(): counts as a redirect, of which a function can have one. Not for
- * direct calls and redirects. */
+/* A callback that may call ct_regs_set_ip(): counts as a redirect, of which a function can have one. A call
+ * that goes on elsewhere skips the function's direct call too. Not for direct calls and redirects. */
 #define CT_IPMODIFY 0x10u
 
 #define CT_DATA_MAX 32 /* bytes of per-call data that a probe can have */
@@ -108,22 +108,23 @@ void ct_set_name(ct_ops* ops, const char* name);
  *   ["!"] [module-glob ":"] name-glob        with  *  ?  [abc]  [a-z]  [!a-z]  \x
  *
  * and is matched with the symbol, the demangled signature, and the demangled name without parameters; "!"
- * removes what earlier patterns selected. `reset` drops what was there; with it, a registered ops goes from
- * the old filter to the new one without a moment in which it is attached to anything else. Changing the
- * filter of a registered ops is all or nothing. A pattern that is NULL adds none: with `reset`, for dropping
- * what there was, which may leave all functions selected.
+ * removes what earlier patterns selected, and as the first pattern it selects all others. `reset` drops what
+ * was there; with it, a registered ops goes from the old filter to the new one without a moment in which it
+ * is attached to anything else. Changing the filter of a registered ops is all or nothing. A pattern that is
+ * NULL adds none: with `reset`, for dropping what there was, which may leave all functions selected.
  *
  * Errors: -EINVAL malformed pattern (the text has the column); for a registered ops as ct_register_ops().
  */
 int ct_set_filter(ct_ops* ops, const char* pattern, int reset);
 int ct_set_notrace(ct_ops* ops, const char* pattern, int reset);
-/* Exactly this symbol (no glob characters, mangled or not), at least one loaded module must have it: -ENOENT.
- */
+/* Exactly this symbol as symbol tables have it, so of C++ the mangled one; no glob characters. At least one
+ * loaded module must have it: -ENOENT. */
 int ct_set_filter_symbol(ct_ops* ops, const char* symbol, int reset);
 /* Exactly the function at this address, whatever other patterns than notrace say; with `remove`, all but it.
  * The addresses of a module are forgotten when it is unloaded; a filter of addresses that has none left
  * selects nothing. -ENXIO: it is not the entry of a function of a loaded module that can be attached to
- * (misaligned, foreign, or in no module). */
+ * (misaligned, foreign, in no module; or the address that a program linked without -pie sees of a library's
+ * function, which is that of its own jump to it: name the function instead). */
 int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
 
 /* ----------------------------------------------------------------------
@@ -186,7 +187,8 @@ void* ct_original(const void* function);
 
 /* 0: every ops is detached, -EBUSY while a permanent one is registered. 1: all are attached again; -EBUSY if
  * of two redirects or direct calls that were registered meanwhile a function could only have one, and then
- * all stay off. Registering while it is off fails where it would otherwise, and for permanent ops. */
+ * all stay off. Registering while it is off fails where it would otherwise, but for a conflict with an ops
+ * that is off itself: that is found when all are attached again. Permanent ops cannot be registered then. */
 int ct_set_enabled(int enabled);
 int ct_enabled(void);
 
