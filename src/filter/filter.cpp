@@ -54,28 +54,6 @@ base::Result<std::size_t> find_separator(std::string_view text, std::size_t begi
   return separator;
 }
 
-std::string_view strip_suffix(std::string_view text, std::string_view suffix) {
-  if (text.ends_with(suffix)) text.remove_suffix(suffix.size());
-  return text;
-}
-
-/// What a demangler writes behind a parameter list.
-std::string_view strip_qualifiers(std::string_view text) {
-  std::size_t before = 0;
-  do {
-    before = text.size();
-    if (text.ends_with(']')) {
-      if (const std::size_t clone = text.rfind(" [clone "); clone != std::string_view::npos) {
-        text.remove_suffix(text.size() - clone);
-      }
-    }
-    for (std::string_view word : {" const", " volatile", " &", " &&", " noexcept"}) {
-      text = strip_suffix(text, word);
-    }
-  } while (text.size() != before);
-  return text;
-}
-
 /// Later patterns override earlier ones.
 bool list_selects(std::span<const Pattern> patterns, const FunctionName& function, bool selected) {
   for (const Pattern& pattern : patterns) {
@@ -92,21 +70,6 @@ base::Result<void> add_to(base::Array<Pattern>& list, std::string_view text) {
 }
 
 }  // namespace
-
-std::string_view without_parameters(std::string_view signature) {
-  const std::string_view text = strip_qualifiers(signature);
-  if (!text.ends_with(')')) return signature;
-  std::size_t depth = 0;
-  std::size_t open = text.size();
-  do {
-    --open;
-    if (text[open] == ')') ++depth;
-    if (text[open] == '(') --depth;
-  } while (open > 0 && depth > 0);
-  const std::string_view name = slice(text, 0, open);
-  const bool is_call_operator = name.ends_with("operator") && text.size() - open == 2;
-  return depth != 0 || name.empty() || is_call_operator ? signature : name;
-}
 
 base::Result<Pattern> parse_pattern(std::string_view text) {
   Pattern pattern;
@@ -142,8 +105,10 @@ bool matches_name(const Pattern& pattern, const FunctionName& function) {
   if (glob_match(pattern.name, function.symbol)) return true;
   if (function.signature.data() == function.symbol.data()) return false;
   if (glob_match(pattern.name, function.signature)) return true;
-  return pattern.name.find('(') == std::string_view::npos &&
-         glob_match(pattern.name, without_parameters(function.signature));
+  const std::string_view call = without_parameters(function.signature);
+  if (glob_match(pattern.name, call)) return true;
+  const std::string_view name = qualified_name(function.signature);
+  return name.size() != call.size() && glob_match(pattern.name, name);
 }
 
 base::Result<void> Filter::add(std::string_view pattern) { return add_to(patterns_, pattern); }

@@ -2,12 +2,11 @@
 //
 // Pattern:   ["!"] [module-glob ":"] name-glob
 //   globs    *  ?  [abc]  [a-z]  [!a-z]   \x quotes x; a "]" that comes first in a set belongs to it
-//   names    a pattern is matched against the symbol name, the demangled signature, and, if it has no "(",
-//   the
-//            demangled name without its parameter list and what follows it ("ns::Class::f" and
-//            "ns::Class::f(int)" both find ns::Class::f(int) const); what stands before the parameter list
-//            stays, also the return type that a template's signature has ("*max<int>" finds "int const&
-//            std::max<int>(...)"). "::" is part of names and never taken for the module separator
+//   names    a pattern is matched against the symbol name, the demangled signature, and the demangled name
+//            without its parameter list and what follows it ("ns::Class::f" and "ns::Class::f(int)*" both
+//            find ns::Class::f(int) const), the latter with and without the return type that a template's
+//            signature has ("std::max<int>" and "int const& std::max<int>" both find
+//            "int const& std::max<int>(...)"). "::" is part of names and never taken for the module separator
 //   module   matched against the file's base name, with and without the part from ".so" on ("libfoo",
 //   "libfoo.so.1")
 //   "!"      removes what earlier patterns of the same list selected; a list that starts with "!" starts from
@@ -36,6 +35,8 @@ struct FunctionName {
 
 /// "ns::f<int>(char*) const" -> "ns::f<int>"; a text without a parameter list stays as it is.
 std::string_view without_parameters(std::string_view signature);
+/// The same without the return type that a template's signature has: "int ns::f<int>(char*)" -> "ns::f<int>".
+std::string_view qualified_name(std::string_view signature);
 
 /// One parsed pattern. Views point into the text given to add(), which must outlive it.
 struct Pattern {

@@ -45,7 +45,7 @@ unsigned edit_distance(std::string_view a, std::string_view b, unsigned limit) {
 }
 
 NearMisses::NearMisses(const Pattern& pattern) {
-  for (char c : without_parameters(pattern.name)) {
+  for (char c : qualified_name(pattern.name)) {
     const bool wildcard = c == '*' || c == '?' || c == '[' || c == ']' || c == '\\';
     if (!wildcard && letter_count_ < letters_.size()) letters_[letter_count_++] = lower(c);
   }
@@ -64,7 +64,7 @@ void NearMisses::consider(const FunctionName& function) {
   if (letter_count_ == 0) return;
   // Two letters that changed places count twice, and that is the most common mistake.
   const unsigned limit = letter_count_ < 4 ? 1 : std::max(2u, static_cast<unsigned>(letter_count_ / 3));
-  const std::string_view name = without_parameters(function.signature);
+  const std::string_view name = qualified_name(function.signature);
   if (const unsigned distance = score(name, limit); distance <= limit) insert(name, distance);
 }
 

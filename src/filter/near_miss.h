@@ -27,7 +27,8 @@ class NearMisses {
   /// A name counts if the pattern would match with the case ignored, in another module, as a part of the
   /// name, or with a third of its characters (but at least one) mistyped.
   void consider(const FunctionName& function);
-  /// Nearest first; without parameter lists, each name once. Valid until the next consider().
+  /// Nearest first; without parameter lists and return types, each name once. Valid until the next
+  /// consider().
   [[nodiscard]] std::span<const std::string_view> best() const { return {names_.data(), count_}; }
 
  private:

@@ -59,6 +59,91 @@ TEST(Signature, ParameterListIsCut) {
   EXPECT_EQ(without_parameters("plain_c_name"), "plain_c_name");
 }
 
+struct NameCase {
+  const char* name;
+  const char* signature;
+  const char* qualified;
+};
+
+class QualifiedName : public testing::TestWithParam<NameCase> {};
+
+TEST_P(QualifiedName, HasNeitherParametersNorReturnType) {
+  EXPECT_EQ(qualified_name(GetParam().signature), GetParam().qualified);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Demangled, QualifiedName,
+    testing::Values(
+        NameCase{"NoReturnType", "ns::f(int)", "ns::f"}, NameCase{"PlainC", "plain_c_name", "plain_c_name"},
+        NameCase{"ReturnType", "int ns::tf<int>(int)", "ns::tf<int>"},
+        NameCase{"TypeOfTwoWords", "unsigned long ns::K::m<int>(int) const", "ns::K::m<int>"},
+        NameCase{"Reference", "int const& ns::mx<int>(int const&)", "ns::mx<int>"},
+        NameCase{"TemplateType", "std::__cxx11::basic_string<char, std::allocator<char> > ns::st<int>(int)",
+                 "ns::st<int>"},
+        NameCase{"Arguments", "int f<unsigned long, int (*)(char, int)>(int)",
+                 "f<unsigned long, int (*)(char, int)>"},
+        NameCase{"MemberType", "std::enable_if<(4)<(8), int>::type ns::en<4>()", "ns::en<4>"},
+        NameCase{"Greater", "ns::A<((8)>(1))> ns::gt<8>()", "ns::gt<8>"},
+        NameCase{"Shift", "ns::A<(8)>>(1)> ns::sh<8>()", "ns::sh<8>"},
+        NameCase{"Decltype", "decltype ({parm#1}+(1)) ns::dt<int>(int)", "ns::dt<int>"},
+        NameCase{"DecltypeLess", "decltype ({parm#1}<{parm#2}) ns::dl<int, int>(int, int)",
+                 "ns::dl<int, int>"},
+        NameCase{"DecltypeArrow", "decltype ({parm#1}->x) const& dl<int>(int)", "dl<int>"},
+        NameCase{"Anonymous", "int ns::(anonymous namespace)::an<int>(int)",
+                 "ns::(anonymous namespace)::an<int>"},
+        NameCase{"AnonymousFirst", "int (anonymous namespace)::an<int>(int)",
+                 "(anonymous namespace)::an<int>"},
+        NameCase{"AnonymousType", "(anonymous namespace)::T f<int>(int)", "f<int>"},
+        NameCase{"AbiTag", "int ns::f[abi:cxx11]<int>(int)", "ns::f[abi:cxx11]<int>"},
+        NameCase{"Constructor", "ns::K::K<int>(int)", "ns::K::K<int>"},
+        NameCase{"FunctionPointer", "void (*ns::fp<int>(int))(char)", "ns::fp<int>"},
+        NameCase{"PointerToThat", "void (*(*ns::fp<int>(int))(char))(long)", "ns::fp<int>"},
+        NameCase{"ArrayReference", "int (&ns::ra<int>(int)) [3]", "ns::ra<int>"},
+        NameCase{"MemberPointer", "int ns::K::* ns::K::pm<int>(int)", "ns::K::pm<int>"},
+        NameCase{"MemberFunctionPointer", "int (ns::K::*ns::K::pmf<int>(int))(char)", "ns::K::pmf<int>"},
+        NameCase{"Less", "bool ns::operator< <int>(ns::K const&, int*)", "ns::operator< <int>"},
+        NameCase{"LessPlain", "ns::operator<(ns::K const&, int)", "ns::operator<"},
+        NameCase{"Output", "ns::K& ns::operator<< <int>(ns::K&, int)", "ns::operator<< <int>"},
+        NameCase{"Input", "std::istream& ns::operator>><int, char>(std::istream&, int)",
+                 "ns::operator>><int, char>"},
+        NameCase{"ArrowInArguments", "ns::A<({parm#1})->f> ns::ar<int>(int)", "ns::ar<int>"},
+        NameCase{"TransactionClone", "transaction clone for E::E(int)", "transaction clone for E::E"},
+        NameCase{"Spaceship", "auto ns::operator<=><int>(ns::K&, int)", "ns::operator<=><int>"},
+        NameCase{"GreaterOperator", "bool ns::operator><int>(ns::K const&, int*)", "ns::operator><int>"},
+        NameCase{"Arrow", "ns::K* ns::K::operator-><int>()", "ns::K::operator-><int>"},
+        NameCase{"Call", "int ns::K::operator()<int>(int*) const", "ns::K::operator()<int>"},
+        NameCase{"CallPlain", "ns::K::operator()(int) const", "ns::K::operator()"},
+        NameCase{"Index", "int& ns::K::operator[]<int>(int)", "ns::K::operator[]<int>"},
+        NameCase{"New", "operator new(unsigned long, void*)", "operator new"},
+        NameCase{"NewArray", "void* ns::K::operator new[]<int>(unsigned long, int)",
+                 "ns::K::operator new[]<int>"},
+        NameCase{"Conversion", "ns::K::operator unsigned long() const", "ns::K::operator unsigned long"},
+        NameCase{"ConversionToTemplate", "D::operator std::vector<int, std::allocator<int> >()",
+                 "D::operator std::vector<int, std::allocator<int> >"},
+        NameCase{"ConversionToPointer", "ns::K::operator void (*)(int)() const",
+                 "ns::K::operator void (*)(int)"},
+        NameCase{"ConversionToArray", "K::operator int (&) [3]() const &", "K::operator int (&) [3]"},
+        NameCase{"Literal", "int operator\"\" _x<int>(char const*)", "operator\"\" _x<int>"},
+        NameCase{"NamedLikeOperator", "int my_operator<int>(int)", "my_operator<int>"},
+        NameCase{"Lambda", "main::{lambda(int)#1}::operator()(int) const",
+                 "main::{lambda(int)#1}::operator()"},
+        NameCase{"LambdaArgument", "main::{lambda(int)#1} idf<main::{lambda(int)#1}>(main::{lambda(int)#1})",
+                 "idf<main::{lambda(int)#1}>"},
+        NameCase{"LambdaInMember",
+                 "auto ns::K::loc(int) const &::{lambda(auto:1)#1}::operator()<int>(int) const",
+                 "ns::K::loc(int) const &::{lambda(auto:1)#1}::operator()<int>"},
+        NameCase{"LambdaInConst", "f::m<int>(int) const::{lambda(int, char)#1}::operator()(int, char) const",
+                 "f::m<int>(int) const::{lambda(int, char)#1}::operator()"},
+        NameCase{"Clone", "int ns::tf<int>(int) [clone .constprop.0] [clone .cold]", "ns::tf<int>"},
+        NameCase{"RvalueMember", "int C::tf<int>(int) const &&", "C::tf<int>"},
+        NameCase{"Thunk", "non-virtual thunk to D::g()", "non-virtual thunk to D::g"},
+        NameCase{"ConversionThunk", "non-virtual thunk to D::operator std::vector<int>()",
+                 "non-virtual thunk to D::operator std::vector<int>"},
+        NameCase{"Unbalanced", "int f<int", "int f<int"}, NameCase{"UnbalancedEnd", "int f>", "int f>"},
+        NameCase{"OpenParenthesis", "int f(a b", "f(a b"}, NameCase{"SpaceAtTheEnd", "int ", "int "},
+        NameCase{"Empty", "", ""}),
+    [](const testing::TestParamInfo<NameCase>& demangled) { return demangled.param.name; });
+
 FunctionName function(std::string_view signature, std::string_view module = "libdemo.so.1") {
   return {module, "_Zsymbol", signature};
 }
@@ -78,6 +163,25 @@ TEST(Pattern, MatchesSymbolSignatureAndName) {
   EXPECT_TRUE(match("*::f", f));
   EXPECT_FALSE(match("ns::Class::f(char) const", f));
   EXPECT_FALSE(match("ns::Class", f));
+}
+
+TEST(Pattern, ParenthesisIsNotOnlyTheParameterList) {
+  EXPECT_TRUE(match("ns::(anonymous namespace)::anon", function("ns::(anonymous namespace)::anon()")));
+  EXPECT_TRUE(match("ns::K::operator()", function("ns::K::operator()(int) const")));
+  EXPECT_TRUE(match("ns::K::operator()(int) const", function("ns::K::operator()(int) const")));
+  EXPECT_FALSE(match("ns::K::operator()(char) const", function("ns::K::operator()(int) const")));
+  EXPECT_TRUE(
+      match("main::{lambda(int)#1}::operator()", function("main::{lambda(int)#1}::operator()(int) const")));
+}
+
+TEST(Pattern, ReturnTypeMayBeMissing) {
+  const FunctionName f = function("int ns::tf<int>(int)");
+  for (const char* pattern :
+       {"ns::tf*", "ns::tf<int>", "ns::*", "*tf<int>", "int ns::tf<int>", "int ns::tf<int>(int)"}) {
+    EXPECT_TRUE(match(pattern, f)) << pattern;
+  }
+  EXPECT_FALSE(match("tf<int>", f));
+  EXPECT_FALSE(match("ns::tf<char>", f));
 }
 
 TEST(Pattern, ModuleIsSeparatedByOneColon) {
@@ -213,6 +317,11 @@ TEST(NearMisses, ScopesAndParametersMayBeMissing) {
   const std::vector<std::string> names = {"engine::Parser::parse_line(char const*)", "engine::Lexer::next()"};
   EXPECT_EQ(suggestions("parse_lin", names), std::vector<std::string>{"engine::Parser::parse_line"});
   EXPECT_EQ(suggestions("Parser::parse_line", names), std::vector<std::string>{"engine::Parser::parse_line"});
+}
+
+TEST(NearMisses, ReturnTypesAreLeftOut) {
+  EXPECT_EQ(suggestions("ns::parse<imt>", {"unsigned long ns::parse<int>(int)"}),
+            std::vector<std::string>{"ns::parse<int>"});
 }
 
 TEST(NearMisses, AtMostThreeBestFirst) {
