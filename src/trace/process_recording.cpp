@@ -75,15 +75,11 @@ void ProcessRecording::run() {
   while (!finishing_.load()) {
     drain(kMostAtOnce);
     collect_ended_threads();
-    bool changed = false;
-    {
-      const std::lock_guard lock(modules_mutex_);
-      std::swap(changed, modules_changed_);
-    }
-    if (changed) write_description_now();
+    write_new_modules();
     memory_.wait(kPollNs, finishing_);
   }
   description_.end = end_;
+  write_new_modules();
   while (drain(kMostAtOnce)) {
   }
   for (const ReadyPacket& packet : memory_.take_rest()) write(packet);
@@ -92,7 +88,16 @@ void ProcessRecording::run() {
     if (view.tid != 0) update_thread(slot, view);
   }
   close_streams();
-  write_description_now();
+  write_description_now(true);
+}
+
+void ProcessRecording::write_new_modules() {
+  bool changed = false;
+  {
+    const std::lock_guard lock(modules_mutex_);
+    std::swap(changed, modules_changed_);
+  }
+  if (changed) write_description_now(false);
 }
 
 bool ProcessRecording::drain(std::uint32_t most) {
@@ -136,6 +141,8 @@ ProcessRecording::Stream& ProcessRecording::stream_of(const ReadyPacket& packet)
 }
 
 void ProcessRecording::write(const ReadyPacket& packet) {
+  // Whoever reads the packet needs the names of its functions, also if the tool is killed now.
+  write_new_modules();
   Stream& stream = stream_of(packet);
   if (packet.event_bytes == 0) return;
   const std::uint64_t size = packet.header.packet_bits / 8;
@@ -259,8 +266,7 @@ void ProcessRecording::close_streams() {
   open_streams_ = 0;
 }
 
-void ProcessRecording::write_description_now() {
-  const bool last = finishing_.load();
+void ProcessRecording::write_description_now(bool last) {
   // A program that starts thousands of processes must not fill the disk with the names of their functions.
   const bool with_functions = !totals_.limit_reached.load() || description_.packets != 0;
   description_.clock = clock_.describe(last ? kLeastCalibrationNs : 1'000'000);

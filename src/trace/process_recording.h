@@ -85,7 +85,10 @@ class ProcessRecording {
   void update_thread(std::uint32_t slot, const SlotView& view);
   void forget_overwritten_threads();
   void close_streams();
-  void write_description_now();
+  /// `last`: all of the process has been read.
+  void write_description_now(bool last);
+  /// The same if there are modules that have not been written yet.
+  void write_new_modules();
 
   std::filesystem::path directory_;
   ProcessDescription description_;
