@@ -18,7 +18,7 @@ inline constexpr bool is_error(long result) { return result < 0 && result >= -40
 
 /// For slow paths that are about to block signals: a stack that overflows does so here, where the program's
 /// handler still gets its SIGSEGV, and not where the kernel would end the program because that is blocked.
-/// What slow paths need is 700 bytes by -fstack-usage, on the longest way through them.
+/// On the longest way through them slow paths need about 700 bytes, adding up what -fstack-usage says.
 inline void expect_stack() {
   constexpr std::uintptr_t kBytes = 1536;
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));

@@ -289,7 +289,7 @@ Result<void> Preparation::find_rooms() {
   put_stubs_into_pads();
   take_places();
   if (!find_room(true)) {
-    // No room in the lower 4 GiB: then all stubs are near the module.
+    // No room where 32 bits reach: then all stubs are near the module.
     for (Job& job : jobs_) {
       if (job.plan.stub_in_pad) plan::set_stub_in_pad(job.plan, site_of(job), false);
     }
