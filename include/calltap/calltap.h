@@ -108,8 +108,9 @@ void ct_set_name(ct_ops* ops, const char* name);
  *   ["!"] [module-glob ":"] name-glob        with  *  ?  [abc]  [a-z]  [!a-z]  \x
  *
  * and is matched with the symbol, the demangled signature, and the demangled name without parameters, with
- * and without the return type that templates have there; "!" removes what earlier patterns selected, and as
- * the first pattern it selects all others. `reset` drops what was there; with it, a registered ops goes from
+ * and without the return type that templates have there: "*()" are the functions without parameters,
+ * "*operator()" the call operators. "!" removes what earlier patterns selected, and as the first pattern it
+ * selects all others. `reset` drops what was there; with it, a registered ops goes from
  * the old filter to the new one without a moment in which it is attached to anything else. Changing the
  * filter of a registered ops is all or nothing. A pattern that is NULL adds none: with `reset`, for dropping
  * what there was, which may leave all functions selected.

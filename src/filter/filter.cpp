@@ -105,6 +105,8 @@ bool matches_name(const Pattern& pattern, const FunctionName& function) {
   if (glob_match(pattern.name, function.symbol)) return true;
   if (function.signature.data() == function.symbol.data()) return false;
   if (glob_match(pattern.name, function.signature)) return true;
+  // "*()" asks for functions without parameters; what "operator()" ends with is not meant.
+  if (pattern.name.ends_with("()") && !pattern.name.ends_with("operator()")) return false;
   const std::string_view call = without_parameters(function.signature);
   if (glob_match(pattern.name, call)) return true;
   const std::string_view name = qualified_name(function.signature);

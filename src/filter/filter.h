@@ -6,7 +6,8 @@
 //            without its parameter list and what follows it ("ns::Class::f" and "ns::Class::f(int)*" both
 //            find ns::Class::f(int) const), the latter with and without the return type that a template's
 //            signature has ("std::max<int>" and "int const& std::max<int>" both find
-//            "int const& std::max<int>(...)"). "::" is part of names and never taken for the module separator
+//            "int const& std::max<int>(...)"). "()" at the end is an empty parameter list, but for that of
+//            "operator()". "::" is part of names and never taken for the module separator
 //   module   matched against the file's base name, with and without the part from ".so" on ("libfoo",
 //   "libfoo.so.1")
 //   "!"      removes what earlier patterns of the same list selected; a list that starts with "!" starts from

@@ -170,6 +170,12 @@ TEST(Pattern, ParenthesisIsNotOnlyTheParameterList) {
   EXPECT_TRUE(match("ns::K::operator()", function("ns::K::operator()(int) const")));
   EXPECT_TRUE(match("ns::K::operator()(int) const", function("ns::K::operator()(int) const")));
   EXPECT_FALSE(match("ns::K::operator()(char) const", function("ns::K::operator()(int) const")));
+  // An empty parameter list at the end is one: the call operator's name only looks like it.
+  EXPECT_FALSE(match("*()", function("ns::K::operator()(int) const")));
+  EXPECT_FALSE(match("ns::*()", function("ns::K::operator()(int)")));
+  EXPECT_TRUE(match("*()", function("ns::K::operator()()")));
+  EXPECT_TRUE(match("*()", function("ns::f()")));
+  EXPECT_TRUE(match("*operator()", function("ns::K::operator()(int) const")));
   EXPECT_TRUE(
       match("main::{lambda(int)#1}::operator()", function("main::{lambda(int)#1}::operator()(int) const")));
 }
