@@ -15,7 +15,8 @@
  * Threads:   every function may be called by any thread at any time.
  * Handlers:  only where it says so: what would have to wait for the handler itself returns -EDEADLK.
  * Signals:   never in a signal handler, except for the accessors of ct_regs inside a handler.
- * Stability: symbols are versioned (CALLTAP_1); structures grow at the end and carry their size.
+ * Stability: symbols are versioned (CALLTAP_1). ct_ops and ct_regs are the library's own: only pointers to
+ *            them are passed.
  */
 #ifndef CALLTAP_CALLTAP_H
 #define CALLTAP_CALLTAP_H
