@@ -5,7 +5,7 @@
 #include "isa/system.h"
 #include "trampoline/frames.h"
 #include "trampoline/own_stack.h"
-#include "trampoline/x86_64/signal_frame.h"
+#include "trampoline/signal_frame.h"
 
 extern "C" {
 /// Number of the newest epoch; 0 is not one.

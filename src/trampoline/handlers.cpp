@@ -3,7 +3,7 @@
 #include "isa/system.h"
 #include "trampoline/code.h"
 #include "trampoline/guards.h"
-#include "trampoline/x86_64/signal_frame.h"
+#include "trampoline/signal_frame.h"
 
 using namespace calltap;
 using namespace calltap::trampoline;

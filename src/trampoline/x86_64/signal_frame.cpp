@@ -1,4 +1,4 @@
-#include "trampoline/x86_64/signal_frame.h"
+#include "trampoline/signal_frame.h"
 
 #include <signal.h>
 #include <ucontext.h>
