@@ -97,8 +97,9 @@ int ct_free_ops(ct_ops* ops);
 
 void* ct_ops_user(const ct_ops* ops); /* any context */
 
-/* A name for ct_enabled_functions() and error texts; at most 63 bytes are kept. NULL: none. */
-void ct_set_name(ct_ops* ops, const char* name);
+/* A name for ct_enabled_functions() and error texts; at most 63 bytes are kept. NULL: none. -EINVAL, and the
+ * name stays as it was: control characters, which would break the lines of these texts. Also in handlers. */
+int ct_set_name(ct_ops* ops, const char* name);
 
 /* ----------------------------------------------------------------------
  * filters

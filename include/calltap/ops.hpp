@@ -31,7 +31,7 @@ namespace calltap {
 
 /// How a client is made. See the CT_* flags of calltap.h.
 struct Options {
-  const char* name = "";           // in enabled_functions(); at most 63 bytes are kept
+  const char* name = "";           // in enabled_functions(); at most 63 bytes are kept, no control characters
   bool general_regs_only = false;  // handlers and all they call are compiled with -mgeneral-regs-only
   bool permanent = false;          // the global switch refuses while this is attached
   bool not_permanent = false;      // a direct call or redirect that the global switch may turn off
@@ -288,7 +288,11 @@ class [[nodiscard]] Ops {
       delete state;
       return Error(code, ct_error_text());
     }
-    ct_set_name(state->ops, options.name);
+    if (const int named = ct_set_name(state->ops, options.name); named != 0) {
+      const Error error = Error::last(named);
+      detail::free_client(state);
+      return error;
+    }
     return Owner(state);
   }
 

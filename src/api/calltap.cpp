@@ -168,6 +168,11 @@ int register_target(const char* function, ct_ops* client, Role role, const void*
   });
 }
 
+bool is_control_character(char c) {
+  const auto code = static_cast<unsigned char>(c);
+  return code < ' ' || code == 0x7f;
+}
+
 std::uint64_t describe_failures(const ct_ops* client, ops::Failures ct_ops::*which, char* text,
                                 std::size_t size) {
   const bool wants_text = text != nullptr && size != 0;
@@ -226,12 +231,18 @@ int ct_free_ops(ct_ops* client) {
 
 void* ct_ops_user(const ct_ops* client) { return client == nullptr ? nullptr : client->user; }
 
-void ct_set_name(ct_ops* client, const char* name) {
-  if (client == nullptr) return;
+int ct_set_name(ct_ops* client, const char* name) {
   const std::string_view text = name == nullptr ? "" : name;
+  Failure failure;
+  const EngineLock lock;
+  if (auto usable = check_client(client, failure); !usable) return report(__func__, usable, failure);
+  if (std::any_of(text.begin(), text.end(), is_control_character)) {
+    return report(__func__, ErrorCode::kInvalidArgument, "a name has no control characters");
+  }
   const std::size_t length = std::min(text.size(), sizeof client->name - 1);
   std::memcpy(client->name, text.data(), length);
   client->name[length] = '\0';
+  return 0;
 }
 
 int ct_set_filter(ct_ops* client, const char* pattern, int reset) {

@@ -307,6 +307,7 @@ TEST(errors_have_codes_and_texts) {
   CHECK_EQUAL(Redirect::make(sleep_ms, [](unsigned) {}).error().code(), ENXIO);
   CHECK_EQUAL(Callback::make([](EntryRegs) {}, {.allow_no_match = true})->set_filter("none").error().code(),
               0);
+  CHECK_EQUAL(Callback::make([](EntryRegs) {}, {.name = "two\nlines"}).error().code(), EINVAL);
 }
 
 TEST(a_value_that_is_not_there_ends_the_program_with_the_text) {

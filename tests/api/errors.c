@@ -201,6 +201,24 @@ TEST(an_ops_without_handlers) {
   end();
 }
 
+TEST(names_that_would_break_lines) {
+  begin();
+  const char* const names[] = {"two\nlines", "\n", "tab\t", "\x1b[31m", "\x7f"};
+  for (unsigned i = 0; i < sizeof names / sizeof names[0]; ++i) {
+    CHECK_FAILS(ct_set_name(resident, names[i]), EINVAL, "control characters");
+  }
+  end();
+  ct_ops* ops = filtered(ct_new_callback(on_call, NULL, 0), "other");
+  CHECK_OK(ct_set_name(ops, "caf\xc3\xa9 two"));
+  CHECK_OK(ct_register_ops(ops));
+  CHECK_TEXT(enabled_line("other"), " caf\xc3\xa9 two");
+  CHECK_OK(ct_set_name(ops, NULL));
+  CHECK_TEXT(enabled_line("other"), " -");
+  CHECK_FAILS(ct_set_name(NULL, "name"), EINVAL, "NULL");
+  CHECK_OK(ct_free_ops(ops));
+  CHECK_FAILS(ct_set_name(ops, "name"), EINVAL, "freed");
+}
+
 TEST(more_clients_than_there_can_be) {
   begin();
   unsigned made = 0;
