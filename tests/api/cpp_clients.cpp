@@ -310,6 +310,28 @@ TEST(errors_have_codes_and_texts) {
   CHECK_EQUAL(Callback::make([](EntryRegs) {}, {.name = "two\nlines"}).error().code(), EINVAL);
 }
 
+// Names that fill what an error's text has room for.
+#define LONG_NAME "a_function_whose_name_takes_so_much_room_that_a_text_in_which_it_is_named_is_long_"
+extern "C" {
+HOOKED int first_with_long_name() __asm__(LONG_NAME "first");
+HOOKED int other_with_long_name() __asm__(LONG_NAME "other");
+int first_with_long_name() { return 1; }
+int other_with_long_name() { return 2; }
+}
+
+TEST(long_texts_are_whole) {
+  Callback callback = counting();
+  const Expected<void> failed = callback.set_filter_symbol(LONG_NAME "third");
+  const std::string text = ct_error_text();
+  CHECK(text.size() > 300);
+  CHECK_TEXT(text.c_str(), LONG_NAME "first");
+  CHECK_TEXT(text.c_str(), LONG_NAME "other");
+  CHECK(text.ends_with("?"));
+  CHECK(text == failed.error().text());
+  const Expected<Callback> copied = failed.error();
+  CHECK(text == copied.error().text());
+}
+
 TEST(a_value_that_is_not_there_ends_the_program_with_the_text) {
   Callback callback = counting();
   CHECK(aborts_with("ct_set_filter", [&] { callback.set_filter("abc[").value(); }));
