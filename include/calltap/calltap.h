@@ -126,8 +126,8 @@ int ct_set_notrace(ct_ops* ops, const char* pattern, int reset);
 int ct_set_filter_symbol(ct_ops* ops, const char* symbol, int reset);
 /* Exactly the function at this address, whatever other patterns than notrace say; with `remove`, all but it.
  * The addresses of a module are forgotten when it is unloaded; a filter of addresses that has none left
- * selects nothing. -ENXIO: it is not the entry of a function of a loaded module that can be attached to
- * (misaligned, foreign, in no module; or the address that a program linked without -pie sees of a library's
+ * selects nothing. -ENXIO: it is not the entry of a function of a loaded module that can be attached to; the
+ * text says where it is instead (inside a function, in a module without entries, in no module; or the address that a program linked without -pie sees of a library's
  * function, which is that of its own jump to it: name the function instead). */
 int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
 
@@ -143,9 +143,11 @@ int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
  *   -EEXIST      the ops is registered already, or another thread is still unregistering it
  *   -ESRCH       the ops is not registered, or another thread is unregistering it already: that its handlers
  *                are done, only that thread knows when its call returns
- *   -EBUSY       a function has a redirect or a direct call already; the switch is off, the ops permanent
+ *   -EBUSY       a function has a redirect, a handler with CT_IPMODIFY, or a direct call already (the text
+ *                names its ops); the switch is off, the ops permanent
  *   -EINVAL      a redirect or direct call without a filter, or of a function to itself; an ops without a
- *                handler; NULL or a freed ops
+ *                handler, or registered as another kind than the one that is unregistered or modified; NULL
+ *                or a freed ops
  *   -EOPNOTSUPP  a function named by symbol or address cannot be patched (the text has the reason)
  *   -EACCES      the trampoline or replacement is not in executable memory
  *   -ENOSPC      too many functions have had direct calls

@@ -145,7 +145,7 @@ int wait_and_finish(const char* function, ct_ops* client, std::uint64_t generati
 int unregister(const char* function, ct_ops* client, Role role) {
   std::uint64_t generation = 0;
   const int failed = locked_on(function, client, [&](Failure& failure) -> Result<void> {
-    if (client->is_registered() && client->role != role) return ErrorCode::kNotRegistered;
+    if (auto usable = ops::check_registered(*client, role, failure); !usable) return usable;
     auto begun = ops::begin_unregister(*client, failure);
     generation = client->generation;
     return begun;

@@ -27,6 +27,7 @@ int errno_of(ErrorCode code) {
     case ErrorCode::kNoHandler:
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kFilterSyntax:
+    case ErrorCode::kOtherKind:
       return EINVAL;
     case ErrorCode::kAlreadyRegistered:
       return EEXIST;
@@ -34,6 +35,7 @@ int errno_of(ErrorCode code) {
       return ESRCH;
     case ErrorCode::kHasDirect:
     case ErrorCode::kHasRedirect:
+    case ErrorCode::kMaySetIp:
     case ErrorCode::kPermanentClient:
     case ErrorCode::kSwitchedOff:
       return EBUSY;

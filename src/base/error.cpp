@@ -43,6 +43,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCoun
     "the client is not registered",
     "a function has a direct call already",
     "a function has a redirect already",
+    "a function has a handler with CT_IPMODIFY already, which counts as a redirect",
+    "the ops is of another kind",
     "the trampoline or replacement is not in executable memory",
     "a permanent client is registered",
     "the global switch is off, and the client is permanent",

@@ -56,6 +56,8 @@ enum class ErrorCode : std::uint16_t {
   kNotRegistered,
   kHasDirect,
   kHasRedirect,
+  kMaySetIp,
+  kOtherKind,
   kNotExecutable,
   kPermanentClient,
   kSwitchedOff,

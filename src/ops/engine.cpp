@@ -13,6 +13,7 @@
 #include "ops/op_sets.h"
 #include "ops/originals.h"
 #include "ops/quiescence.h"
+#include "ops/selection.h"
 #include "ops/suggestions.h"
 #include "ops/transaction.h"
 #include "patch/core_sync.h"
@@ -110,6 +111,10 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
       failure = refused.failure;
       failure.module[0] = '\0';
       return refused.error;
+    }
+    if (filter.has_lost_all()) {
+      failure.reason = "all addresses of the filter have been removed or unloaded";
+      return ErrorCode::kNoMatch;
     }
     filter.print(failure.function);
     suggest_names(matcher, failure);
@@ -277,6 +282,17 @@ Result<void> attach_if_switched_on(ct_ops& client, Failure& failure) {
 
 }  // namespace
 
+Result<void> check_registered(const ct_ops& client, Role role, Failure& failure) {
+  if (!client.is_registered()) {
+    if (client.state == ClientState::kLeaving) failure.reason = kLeavingText;
+    return ErrorCode::kNotRegistered;
+  }
+  if (client.role == role) return {};
+  constexpr std::string_view kKinds[] = {"it has handlers", "it is a direct call", "it is a redirect"};
+  failure.reason = kKinds[static_cast<std::size_t>(client.role)];
+  return ErrorCode::kOtherKind;
+}
+
 Result<void> check_idle(const ct_ops& client, Failure& failure) {
   if (client.state == ClientState::kLeaving) failure.reason = kLeavingText;
   return client.state == ClientState::kIdle ? Result<void>() : ErrorCode::kAlreadyRegistered;
@@ -344,8 +360,7 @@ Result<void> enable_client(ct_ops& client, Failure& failure) {
 
 Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
   const OpenModules open;
-  if (client.is_registered() && (client.role != Role::kHandlers || client.is_redirect()) &&
-      filter.selects_all()) {
+  if (client.is_registered() && (client.role != Role::kHandlers || client.is_redirect()) && filter.selects_all()) {
     return ErrorCode::kNoFilter;
   }
   FunctionFilter copy;
@@ -359,7 +374,7 @@ Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Fai
 
 Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failure) {
   const OpenModules open;
-  if (!client.is_registered() || client.role != Role::kDirect) return ErrorCode::kNotRegistered;
+  if (auto direct = check_registered(client, Role::kDirect, failure); !direct) return direct;
   if (!is_executable(target)) return Error(ErrorCode::kNotExecutable, 0, target);
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     const SiteRecord* own = nullptr;
@@ -417,54 +432,14 @@ Result<void> set_switch(bool on, Failure& failure) {
   return done;
 }
 
-namespace {
-
-/// The site of the function, and why it cannot be attached to if that is so.
-Result<void> check_site(const Module& module, const site::Site& site, Failure& failure) {
-  return site.problem == site::SiteProblem::kNone ? Result<void>() : refuse(failure, module, site);
-}
-
-}  // namespace
-
 Result<void> check_entry(std::uint64_t address, Failure& failure) {
   const OpenModules open;
-  Module* module = find_module(address);
-  if (module == nullptr) return Error(ErrorCode::kNotAnEntry, 0, address);
-  if (const auto sites = module->sites_at(address); !sites.empty()) {
-    return check_site(*module, sites.front(), failure);
-  }
-  const site::Symbol* symbol =
-      module->symbols.find(base::to_link(base::TargetAddress(address), module->load_bias));
-  const std::string_view name = symbol == nullptr ? std::string_view() : symbol->name;
-  const std::size_t length = std::min(name.size(), sizeof failure.function - 1);
-  std::memcpy(failure.function, name.data(), length);
-  return Error(ErrorCode::kNotAnEntry, 0, address);
+  return find_entry(address, failure);
 }
 
 Result<void> check_symbol(std::string_view symbol, Failure& failure) {
   const OpenModules open;
-  Result<void> found = ErrorCode::kNoMatch;
-  const std::size_t length = std::min(symbol.size(), sizeof failure.function - 1);
-  std::memcpy(failure.function, symbol.data(), length);
-  for (Module* m = first_module(); m != nullptr; m = m->next) {
-    if (!m->is_usable || m->site_count == 0 || !open_module(*m)) continue;
-    auto names = name_index(*m);
-    if (!names) return names.error();
-    bool is_usable = false;
-    (*names)->for_each_candidate(symbol, [&](std::uint32_t i) {
-      char buffer[512];
-      if (is_usable || m->function_name(m->entry_of(m->sites[i]), buffer) != symbol) return;
-      auto checked = check_site(*m, m->sites[i], failure);
-      is_usable = checked.ok();
-      if (!is_usable) found = checked;
-    });
-    if (is_usable) {
-      failure = {};
-      return {};
-    }
-  }
-  if (found.error().code == ErrorCode::kNoMatch) suggest_symbols(symbol, failure);
-  return found;
+  return find_symbol(symbol, failure);
 }
 
 std::uint64_t original_of(std::uint64_t entry) {

@@ -44,9 +44,11 @@ void unlock_after_fork();
 
 // Under the engine's lock, not in a handler. On an error nothing has changed; `failure` then says more.
 
-/// Errors: kAlreadyRegistered, kNoHandler, kNoFilter, kNoMatch, kHasDirect, kHasRedirect, kSiteNotPatchable,
-/// kSwitchedOff, kPatchingStopped, kOutOfMemory, and those of patch::Patcher.
+/// Errors: kAlreadyRegistered, kNoHandler, kNoFilter, kNoMatch, kHasDirect, kHasRedirect, kMaySetIp,
+/// kSiteNotPatchable, kSwitchedOff, kPatchingStopped, kOutOfMemory, and those of patch::Patcher.
 base::Result<void> register_client(ct_ops& client, Failure& failure);
+/// It is registered, and as this. Errors: kNotRegistered, kOtherKind.
+base::Result<void> check_registered(const ct_ops& client, Role role, Failure& failure);
 /// It is neither registered nor leaving. Errors: kAlreadyRegistered.
 base::Result<void> check_idle(const ct_ops& client, Failure& failure);
 /// Detaches from all sites; the client is leaving from then on. The caller then waits for handlers, and calls

@@ -96,6 +96,8 @@ bool FunctionFilter::has_exact() const {
   return found;
 }
 
+bool FunctionFilter::has_lost_all() const { return by_address_ && addresses_.empty() && !adds_by_text(); }
+
 void FunctionFilter::print(std::span<char> out) const {
   constexpr std::string_view kCut = "...";
   std::size_t used = 0;
@@ -106,6 +108,12 @@ void FunctionFilter::print(std::span<char> out) const {
       if (!cut) out[used++] = c;
     }
   };
+  for (const std::uint64_t address : addresses_) {
+    put(used == 0 ? "0x" : ", 0x");
+    int shift = 60;
+    while (shift > 0 && address >> shift == 0) shift -= 4;
+    for (; shift >= 0; shift -= 4) put(std::string_view("0123456789abcdef").substr(address >> shift & 15, 1));
+  }
   for_each([&](Entry entry, std::string_view text) {
     if (used != 0) put(", ");
     if (entry == Entry::kNotrace) put("not ");
@@ -119,6 +127,14 @@ bool FunctionFilter::selects_all() const {
   bool found = by_address_;
   for_each([&](Entry entry, std::string_view) { found = found || entry != Entry::kNotrace; });
   return !found;
+}
+
+bool FunctionFilter::adds_by_text() const {
+  bool found = false;
+  for_each([&](Entry entry, std::string_view text) {
+    found = found || entry == Entry::kSymbol || (entry == Entry::kPattern && !text.starts_with('!'));
+  });
+  return found;
 }
 
 Result<void> Matcher::prepare(const FunctionFilter& filter) {

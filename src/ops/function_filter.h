@@ -27,11 +27,14 @@ class FunctionFilter {
   void clear_patterns(bool notrace);
   base::Result<void> copy_from(const FunctionFilter& other);
 
-  /// Writes the patterns and symbols, "a, !b, not c"; where they do not fit, as many as do and "...".
+  /// Writes addresses, patterns and symbols, "0x1234, a, !b, not c"; where they do not fit, as many as do and
+  /// "...".
   void print(std::span<char> out) const;
 
   /// Nothing that selects: all functions, less those that notrace excludes.
   [[nodiscard]] bool selects_all() const;
+  /// There were addresses, and nothing else that selects; all of them are gone.
+  [[nodiscard]] bool has_lost_all() const;
   /// Functions were named one by one: then each of them must be one that can be patched.
   [[nodiscard]] bool has_exact() const;
 
@@ -46,6 +49,7 @@ class FunctionFilter {
       at += text.size() + 2;
     }
   }
+  [[nodiscard]] bool adds_by_text() const;
   base::Result<void> add_text(Entry entry, std::string_view text);
 
   base::Array<char> text_;                // entries: kind, text, zero

@@ -203,6 +203,16 @@ void for_each_loaded(Visit visit) {
   }
 }
 
+/// From the first to the last segment: the loader keeps the room between them free.
+void note_extent(Module& module) {
+  for (const site::Segment& segment : module.file.segments()) {
+    if (segment.type != PT_LOAD) continue;
+    const std::uint64_t begin = base::to_target(segment.address, module.load_bias).value;
+    module.begin = module.end == 0 ? begin : std::min(module.begin, begin);
+    module.end = std::max(module.end, begin + segment.memory_size);
+  }
+}
+
 void add_module(const link_map& map, bool is_program, ModuleAdded added) {
   void* memory = isa::map_memory(sizeof(Module));
   if (memory == nullptr) return;
@@ -215,6 +225,7 @@ void add_module(const link_map& map, bool is_program, ModuleAdded added) {
   modules = module;
   if (!resolve_path(map, is_program, module->path) || !open_module(*module)) return;
   module->is_usable = true;
+  note_extent(*module);
   module->site_count = static_cast<std::uint32_t>(module->sites.size());
   if (module->site_count != 0 || is_runtime_library(module->name())) find_runtime_functions(*module);
   if (module->site_count == 0) return close_module(*module);
@@ -308,12 +319,7 @@ Module* first_module() { return modules; }
 
 Module* find_module(std::uint64_t address) {
   for (Module* m = modules; m != nullptr; m = m->next) {
-    if (!m->is_usable || m->site_count == 0 || !open_module(*m)) continue;
-    for (const site::Segment& segment : m->file.segments()) {
-      const std::uint64_t low = base::to_target(segment.address, m->load_bias).value;
-      if (segment.type == PT_LOAD && (segment.flags & PF_X) != 0 && address - low < segment.memory_size)
-        return m;
-    }
+    if (address >= m->begin && address < m->end) return m;
   }
   return nullptr;
 }

@@ -30,7 +30,9 @@ struct Module {
   std::uint64_t dynamic = 0;      // with the bias: tells a module from another at the same address
   std::uint64_t unwinder_at = 0;  // set if it was registered as an unwinder
   bool seen = false;
-  bool is_usable = false;  // its file can be read and is the one that was loaded
+  bool is_usable = false;   // its file can be read and is the one that was loaded
+  std::uint64_t begin = 0;  // of what is loaded of it
+  std::uint64_t end = 0;
   std::uint32_t site_count = 0;
   std::uint32_t first_function = 0;  // number of its first site in the process
   std::uint64_t first_entry = 0;     // lowest address of a function with a site
@@ -65,7 +67,7 @@ void close_module(Module& module);
 base::Result<const site::NameIndex*> name_index(Module& module);
 
 Module* first_module();
-/// The module whose code holds the address, or null.
+/// The module that holds the address, or null. It may have no sites, and need not be open.
 Module* find_module(std::uint64_t address);
 
 /// What the engine does with a module that has appeared; it is open then if it has sites.

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "ops/suggestions.h"
+#include "ops/transaction.h"
 #include "site/demangler.h"
 
 namespace calltap::ops {
 namespace {
 
 using base::Array;
+using base::Error;
 using base::ErrorCode;
 using base::Result;
 
@@ -92,6 +95,77 @@ Result<void> select_sites(Module& module, const Matcher& matcher, Array<std::uin
   if (!selected.reserve(module.sites.size())) return ErrorCode::kOutOfMemory;
   for (std::uint32_t i = 0; i < module.sites.size(); ++i) static_cast<void>(selected.push_back(i));
   return {};
+}
+
+namespace {
+
+/// Why the site cannot be attached to, if that is so.
+Result<void> check_site(const Module& module, const site::Site& site, Failure& failure) {
+  return site.problem == site::SiteProblem::kNone ? Result<void>() : refuse(failure, module, site);
+}
+
+/// What is at an address that is no function's entry. `failure` gets where that is. The module is open.
+std::string_view describe_address(const Module& module, base::LinkAddress address, Failure& failure) {
+  if (!module.file.is_code(address)) return "it is in the module's data";
+  const site::Symbol* symbol = module.symbols.find(address);
+  if (symbol == nullptr) {
+    blame(failure, module, base::to_target(address, module.load_bias).value);
+    return "no function is known to begin there";
+  }
+  if (address == symbol->address) {
+    blame(failure, symbol->name);
+    return "the function was compiled without an entry";
+  }
+  char buffer[sizeof failure.function];
+  const auto offset = static_cast<std::uint64_t>(address - symbol->address);
+  blame(failure, site::offset_name(symbol->name, offset, buffer));
+  return "it is inside the function";
+}
+
+}  // namespace
+
+Result<void> find_entry(std::uint64_t address, Failure& failure) {
+  Module* module = find_module(address);
+  if (module == nullptr) {
+    failure.reason = "it is in no module";
+    return Error(ErrorCode::kNotAnEntry, 0, address);
+  }
+  blame(failure, module->name());
+  if (module->site_count == 0) {
+    failure.reason = "no function of the module was compiled with an entry";
+    return Error(ErrorCode::kNotAnEntry, 0, address);
+  }
+  if (auto opened = open_module(*module); !opened) return Error(ErrorCode::kNotAnEntry, 0, address);
+  if (const auto sites = module->sites_at(address); !sites.empty()) {
+    return check_site(*module, sites.front(), failure);
+  }
+  failure.reason =
+      describe_address(*module, base::to_link(base::TargetAddress(address), module->load_bias), failure);
+  return Error(ErrorCode::kNotAnEntry, 0, address);
+}
+
+Result<void> find_symbol(std::string_view symbol, Failure& failure) {
+  Result<void> found = ErrorCode::kNoMatch;
+  blame(failure, symbol);
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    if (!m->is_usable || m->site_count == 0 || !open_module(*m)) continue;
+    auto names = name_index(*m);
+    if (!names) return names.error();
+    bool is_usable = false;
+    (*names)->for_each_candidate(symbol, [&](std::uint32_t i) {
+      char buffer[512];
+      if (is_usable || m->function_name(m->entry_of(m->sites[i]), buffer) != symbol) return;
+      auto checked = check_site(*m, m->sites[i], failure);
+      is_usable = checked.ok();
+      if (!is_usable) found = checked;
+    });
+    if (is_usable) {
+      failure = {};
+      return {};
+    }
+  }
+  if (found.error().code == ErrorCode::kNoMatch) suggest_symbols(symbol, failure);
+  return found;
 }
 
 }  // namespace calltap::ops

@@ -48,9 +48,11 @@ void note_code(Failure& failure, std::uint64_t entry) {
 
 }  // namespace
 
+void blame(Failure& failure, std::string_view name) { copy_text(failure.function, name); }
+
 void blame(Failure& failure, const Module& module, std::uint64_t entry) {
   char buffer[sizeof failure.function];
-  copy_text(failure.function, module.function_name(entry, buffer));
+  blame(failure, module.function_name(entry, buffer));
 }
 
 void blame_other(Failure& failure, const ct_ops& other) {
@@ -108,7 +110,7 @@ Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
     if (special == nullptr) return ErrorCode::kOutOfMemory;
     if (client_.is_redirect() && special->redirect != nullptr) {
       blame_other(failure_, *special->redirect);
-      return ErrorCode::kHasRedirect;
+      return special->redirect->role == Role::kRedirect ? ErrorCode::kHasRedirect : ErrorCode::kMaySetIp;
     }
     if (client_.role == Role::kDirect && special->direct != nullptr) {
       blame_other(failure_, *special->direct);

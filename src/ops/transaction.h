@@ -17,7 +17,8 @@ namespace calltap::ops {
 }
 inline constexpr std::string_view kOwnTargetText = "a function cannot be its own trampoline or replacement";
 
-/// Notes the name of the function at fault. The module is open.
+/// Notes the name of what is at fault; of the function there, in a module that is open.
+void blame(Failure& failure, std::string_view name);
 void blame(Failure& failure, const Module& module, std::uint64_t entry);
 /// Notes the name of the other client.
 void blame_other(Failure& failure, const ct_ops& other);
@@ -58,7 +59,7 @@ class Transaction {
   /// The functions of the module that the filter selects shall have the client; those that have it already
   /// are left alone, and marked as staying. Makes records where there are none. The matcher has entered the
   /// module. Errors: kHasDirect,
-  /// kHasRedirect, kSiteNotPatchable (named one by one), kOutOfMemory, those of Patcher::prepare.
+  /// kHasRedirect, kMaySetIp, kSiteNotPatchable (named one by one), kOutOfMemory, those of Patcher::prepare.
   base::Result<Selected> add(Module& module, const Matcher& matcher);
   /// All functions that have the client shall lose it, but for those marked as staying. Errors: kOutOfMemory.
   base::Result<void> remove_rest(Module& module);

@@ -122,34 +122,30 @@ base::Result<void> append_function_symbols(const ElfFile& file, base::Array<base
   return {};
 }
 
-namespace {
-
-std::string_view offset_name(std::string_view module, LinkAddress entry, std::span<char> buffer) {
+std::string_view offset_name(std::string_view name, std::uint64_t offset, std::span<char> buffer) {
   std::size_t used = 0;
   const auto put = [&](char c) {
     if (used < buffer.size()) buffer[used++] = c;
   };
-  for (const char c : module) put(c);
+  for (const char c : name) put(c);
   for (const char c : {'+', '0', 'x'}) put(c);
   int shift = 60;
-  while (shift > 0 && (entry.value >> shift) == 0) shift -= 4;
-  for (; shift >= 0; shift -= 4) put("0123456789abcdef"[(entry.value >> shift) & 15]);
+  while (shift > 0 && (offset >> shift) == 0) shift -= 4;
+  for (; shift >= 0; shift -= 4) put("0123456789abcdef"[(offset >> shift) & 15]);
   return {buffer.data(), used};
 }
-
-}  // namespace
 
 std::string_view function_name(const SymbolTable& symbols, std::string_view module, base::LinkAddress entry,
                                std::span<char> buffer) {
   const Symbol* symbol = symbols.find(entry);
   if (symbol != nullptr && symbol->address == entry) return symbol->name;
-  return offset_name(module, entry, buffer);
+  return offset_name(module, entry.value, buffer);
 }
 
 std::string_view NamesInOrder::name_of(LinkAddress entry) {
   while (!rest_.empty() && rest_.front().address < entry) rest_ = rest_.subspan(1);
   if (!rest_.empty() && rest_.front().address == entry) return rest_.front().name;
-  return offset_name(module_, entry, buffer_);
+  return offset_name(module_, entry.value, buffer_);
 }
 
 }  // namespace calltap::site

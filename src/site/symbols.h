@@ -41,6 +41,9 @@ class SymbolTable {
 /// Appends the address of every function symbol of the file itself, in no order. Errors: kOutOfMemory.
 base::Result<void> append_function_symbols(const ElfFile& file, base::Array<base::LinkAddress>& addresses);
 
+/// "name+0xoffset", in `buffer`, cut off where it does not fit.
+std::string_view offset_name(std::string_view name, std::uint64_t offset, std::span<char> buffer);
+
 /// The name of the function whose entry this is, or "module+0xoffset" where no symbol starts there. `buffer`
 /// holds that text, cut off where it does not fit.
 std::string_view function_name(const SymbolTable& symbols, std::string_view module, base::LinkAddress entry,

@@ -349,13 +349,14 @@ TEST(modify_needs_a_registered_direct_call) {
 TEST(what_was_a_direct_call_is_none_any_more) {
   ct_ops* ops = filtered("number");
   CHECK_OK(ct_register_direct(ops, count_first));
-  CHECK_FAILS(ct_unregister_ops(ops), ESRCH, "not registered");
-  CHECK_FAILS(ct_unregister_redirect(ops), ESRCH, "not registered");
+  CHECK_FAILS(ct_unregister_ops(ops), EINVAL, "another kind: it is a direct call");
+  CHECK_FAILS(ct_unregister_redirect(ops), EINVAL, "another kind: it is a direct call");
   CHECK_OK(ct_unregister_direct(ops));
   CHECK_FAILS(ct_register_ops(ops), EINVAL, "handler");
   CHECK_OK(ct_register_redirect(ops, (void*)replaced_number));
   CHECK_EQUAL(number(), 2);
   CHECK_EQUAL(first_calls, 0);
+  CHECK_FAILS(ct_modify_direct(ops, count_first), EINVAL, "another kind: it is a redirect");
   CHECK_OK(ct_unregister_redirect(ops));
   CHECK_FAILS(ct_register_ops(ops), EINVAL, "handler");
   CHECK_OK(ct_free_ops(ops));
@@ -375,6 +376,7 @@ TEST(what_has_handlers_is_no_direct_call) {
   CHECK_FAILS(ct_register_direct(ops, count_first), EINVAL, "");
   CHECK_FAILS(ct_register_redirect(ops, (void*)replaced_number), EINVAL, "");
   CHECK_OK(ct_register_ops(ops));
+  CHECK_FAILS(ct_modify_direct(ops, count_first), EINVAL, "another kind: it has handlers");
   CHECK_EQUAL(number(), 1);
   CHECK_OK(ct_free_ops(ops));
 }

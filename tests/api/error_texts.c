@@ -1,6 +1,7 @@
 // A text says whose mistake it is: which pattern, which other ops, which function with which code.
 #define _GNU_SOURCE
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 HOOKED int work(int value) { return value + 1; }
 HOOKED int overwritten(int value) { return value + 2; }
 HOOKED __attribute__((patchable_function_entry(1, 0))) int unpatchable(void) { return 100; }
+__attribute__((patchable_function_entry(0, 0), noinline)) static int without_site(void) { return 1000; }
 static int replacement(int value) { return value; }
 
 DIRECT_TRAMPOLINE(count_direct, direct_calls);
@@ -77,6 +79,72 @@ TEST(the_other_ops_is_named) {
   ct_ops* direct = filtered(ct_new_ops(NULL, 0), "work");
   CHECK_OK(ct_register_direct(direct, count_direct));
   CHECK_FAILS(ct_register_direct(other, count_direct), EBUSY, "an ops without a name");
+}
+
+TEST(a_handler_that_may_set_the_ip_is_told_from_a_redirect) {
+  ct_ops* handler = filtered(ct_new_callback(on_call, NULL, CT_IPMODIFY), "work");
+  CHECK_OK(ct_set_name(handler, "mover"));
+  CHECK_OK(ct_register_ops(handler));
+  ct_ops* redirect = filtered(ct_new_ops(NULL, 0), "work");
+  ct_ops* other = filtered(ct_new_callback(on_call, NULL, CT_IPMODIFY), "work");
+  CHECK_FAILS(ct_register_redirect(redirect, (void*)replacement), EBUSY,
+              "a handler with CT_IPMODIFY already, which counts as a redirect");
+  CHECK_TEXT(ct_error_text(), "'work'");
+  CHECK_TEXT(ct_error_text(), "the ops 'mover'");
+  CHECK_FAILS(ct_register_ops(other), EBUSY, "with CT_IPMODIFY already");
+  CHECK_OK(ct_free_ops(handler));
+  CHECK_OK(ct_register_redirect(redirect, (void*)replacement));
+  CHECK_FAILS(ct_register_ops(other), EBUSY, "has a redirect already");
+}
+
+static const char* hex(char (*text)[32], uintptr_t value) {
+  snprintf(*text, sizeof *text, "0x%lx", (unsigned long)value);
+  return *text;
+}
+
+TEST(addresses_of_a_filter_are_repeated) {
+  char address[32];
+  hex(&address, (uintptr_t)work);
+  ct_ops* ops = ct_new_callback(on_call, NULL, 0);
+  CHECK_OK(ct_set_filter_ip(ops, (uintptr_t)work, 0, 0));
+  CHECK_OK(ct_set_notrace(ops, "work", 0));
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "no function matches");
+  CHECK_TEXT(ct_error_text(), address);
+  CHECK_TEXT(ct_error_text(), ", not work'");
+  CHECK_OK(ct_set_notrace(ops, NULL, 1));
+  CHECK_OK(ct_set_notrace(ops, "no_such_function", 0));
+  CHECK_OK(ct_register_ops(ops));
+  CHECK_FAILS(ct_set_filter_ip(ops, (uintptr_t)work, 1, 0), ENOENT,
+              "no function matches: all addresses of the filter have been removed or unloaded");
+  CHECK(strstr(ct_error_text(), "no_such_function") == NULL);
+  CHECK_EQUAL(ct_ops_functions(ops), 1);
+  CHECK_OK(ct_unregister_ops(ops));
+  CHECK_OK(ct_set_filter_ip(ops, (uintptr_t)work, 1, 0));
+  CHECK_FAILS(ct_register_ops(ops), ENOENT, "all addresses of the filter have been removed");
+}
+
+TEST(addresses_that_are_no_entries_are_told_apart) {
+  ct_ops* ops = ct_new_callback(on_call, NULL, 0);
+  char address[32];
+  const struct {
+    uintptr_t address;
+    const char* function;
+    const char* reason;
+  } wrong[] = {
+      {(uintptr_t)work + 1, "'work+0x1': ", "inside the function"},
+      {(uintptr_t)without_site, "'without_site': ", "compiled without an entry"},
+      {(uintptr_t)without_site + 1, "'without_site+0x1': ", "inside the function"},
+      {(uintptr_t)strtoul, "'libc.so.6': ", "no function of the module"},
+      {(uintptr_t)&direct_calls, "'error_texts", "in the module's data"},
+      {(uintptr_t)address, "", "in no module"},
+      {1, "", "in no module"},
+  };
+  for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
+    CHECK_FAILS(ct_set_filter_ip(ops, wrong[i].address, 0, 0), ENXIO, wrong[i].function);
+    CHECK_TEXT(ct_error_text(), wrong[i].reason);
+    CHECK_TEXT(ct_error_text(), "not the entry of a function");
+    CHECK_TEXT(ct_error_text(), hex(&address, wrong[i].address));
+  }
 }
 
 TEST(a_function_that_cannot_be_patched_is_named) {

@@ -166,8 +166,8 @@ TEST(unregistering_what_is_not_registered) {
   CHECK_FAILS(ct_enable_ops(ops), ESRCH, "not registered");
   CHECK_FAILS(ct_unregister_direct(ops), ESRCH, "not registered");
   CHECK_FAILS(ct_unregister_redirect(ops), ESRCH, "not registered");
-  CHECK_FAILS(ct_unregister_direct(resident), ESRCH, "not registered");
-  CHECK_FAILS(ct_unregister_redirect(resident), ESRCH, "not registered");
+  CHECK_FAILS(ct_unregister_direct(resident), EINVAL, "another kind: it has handlers");
+  CHECK_FAILS(ct_unregister_redirect(resident), EINVAL, "another kind: it has handlers");
   CHECK_OK(ct_free_ops(ops));
   CHECK_OK(ct_free_ops(NULL));
   end();
