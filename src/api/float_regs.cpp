@@ -3,9 +3,11 @@
 #include <cstring>
 
 #include "calltap/calltap.h"
-#include "trampoline/clients.h"
+#include "trampoline/regs.h"
 
 #pragma GCC visibility push(default)
+
+using calltap::trampoline::kAboveFloat;
 
 namespace {
 
@@ -32,13 +34,18 @@ Value return_value(const ct_regs* regs) {
 template <class Value>
 void set_return_value(ct_regs* regs, Value value) {
   if (!is_exit(regs)) return;
-  if (void* at = ct_regs_vector(regs, 0, nullptr)) std::memcpy(at, &value, sizeof value);
+  void* at = ct_regs_vector(regs, 0, nullptr);
+  if (at == nullptr) return;
+  if constexpr (sizeof value == sizeof(float) && kAboveFloat != 0) {
+    std::memcpy(static_cast<char*>(at) + sizeof value, &kAboveFloat, sizeof kAboveFloat);
+  }
+  std::memcpy(at, &value, sizeof value);
 }
 
 template <class Value>
 void override_return(ct_regs* regs, Value value) {
   if (is_exit(regs)) return;
-  regs->target = 0;
+  regs->target = sizeof value == sizeof(float) ? std::uint64_t{kAboveFloat} << 32 : 0;
   std::memcpy(&regs->target, &value, sizeof value);
   regs->flags = (regs->flags & ~static_cast<std::uint32_t>(CT_REGS_SET_IP)) | CT_REGS_OVERRIDE |
                 CT_REGS_OVERRIDE_VECTOR;

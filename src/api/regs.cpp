@@ -3,42 +3,35 @@
 
 #include "calltap/calltap.h"
 #include "trampoline/handlers.h"
+#include "trampoline/regs.h"
 
 #pragma GCC visibility push(default)
 
-using calltap::trampoline::CallFrame;
+using namespace calltap::trampoline;
 
 namespace {
 
-constexpr unsigned kRegisterArguments = 6;
-
-std::uint64_t ct_regs::*const kArguments[kRegisterArguments] = {&ct_regs::rdi, &ct_regs::rsi, &ct_regs::rdx,
-                                                                &ct_regs::rcx, &ct_regs::r8,  &ct_regs::r9};
-
-/// Behind the return address.
 std::uint64_t* stack_slot(const ct_regs* regs, unsigned n) {
-  return reinterpret_cast<std::uint64_t*>(regs->sp()) + 1 + n;
+  return reinterpret_cast<std::uint64_t*>(regs->sp() + kReturnSlotBytes) + n;
+}
+
+std::uint64_t& argument(const ct_regs* regs, unsigned n) {
+  if (n >= kRegisterArguments) return *stack_slot(regs, n - kRegisterArguments);
+  return integer_argument(*const_cast<ct_regs*>(regs), n);
 }
 
 bool is_exit(const ct_regs* regs) { return (regs->flags & CT_REGS_EXIT) != 0; }
-
-void set_result_word(ct_regs& regs, unsigned n, std::uint64_t value) {
-  if (n == 0) regs.rax = value;
-  if (n == 1) regs.rdx = value;
-}
 
 }  // namespace
 
 extern "C" {
 
 std::uint64_t ct_regs_argument(const ct_regs* regs, unsigned n) {
-  if (is_exit(regs)) return 0;
-  return n < kRegisterArguments ? regs->*kArguments[n] : *stack_slot(regs, n - kRegisterArguments);
+  return is_exit(regs) ? 0 : argument(regs, n);
 }
 
 void ct_regs_set_argument(ct_regs* regs, unsigned n, std::uint64_t value) {
-  if (is_exit(regs)) return;
-  (n < kRegisterArguments ? regs->*kArguments[n] : *stack_slot(regs, n - kRegisterArguments)) = value;
+  if (!is_exit(regs)) argument(regs, n) = value;
 }
 
 std::uint64_t ct_regs_stack_argument(const ct_regs* regs, unsigned n) {
@@ -46,10 +39,10 @@ std::uint64_t ct_regs_stack_argument(const ct_regs* regs, unsigned n) {
 }
 
 void* ct_regs_vector(ct_regs* regs, unsigned n, std::size_t* bytes) {
-  const std::size_t width = regs->width & 0xffff;
+  const std::size_t width = vector_bytes(*regs);
   if (bytes != nullptr) *bytes = width;
-  if (width == 0 || n >= (is_exit(regs) ? 2U : 8U)) return nullptr;
-  return reinterpret_cast<char*>(regs) - CT_VECTORS_BYTES + n * CT_VECTOR_SLOT;
+  if (width == 0 || n >= (is_exit(regs) ? kVectorResults : kVectorArguments)) return nullptr;
+  return vector_register(*regs, n);
 }
 
 std::uint64_t ct_regs_ip(const ct_regs* regs) { return calltap::trampoline::ip_of(*regs); }
@@ -58,13 +51,13 @@ std::uint64_t ct_regs_sp(const ct_regs* regs) { return regs->sp(); }
 
 std::uint64_t ct_regs_return_word(const ct_regs* regs, unsigned n) {
   if (!is_exit(regs) || ct_regs_unwound(regs) != 0 || n > 1) return 0;
-  return n == 0 ? regs->rax : regs->rdx;
+  return result_word(*const_cast<ct_regs*>(regs), n);
 }
 
 std::uint64_t ct_regs_return_value(const ct_regs* regs) { return ct_regs_return_word(regs, 0); }
 
 void ct_regs_set_return_word(ct_regs* regs, unsigned n, std::uint64_t value) {
-  if (is_exit(regs)) set_result_word(*regs, n, value);
+  if (is_exit(regs) && n <= 1) result_word(*regs, n) = value;
 }
 
 void ct_regs_set_return_value(ct_regs* regs, std::uint64_t value) { ct_regs_set_return_word(regs, 0, value); }
@@ -73,7 +66,7 @@ int ct_regs_unwound(const ct_regs* regs) { return (regs->flags & CT_REGS_UNWOUND
 
 void ct_regs_override_return_word(ct_regs* regs, unsigned n, std::uint64_t value) {
   if (is_exit(regs) || n > 1) return;
-  set_result_word(*regs, n, value);
+  result_word(*regs, n) = value;
   regs->flags |= CT_REGS_OVERRIDE;
 }
 

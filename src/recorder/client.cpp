@@ -3,6 +3,7 @@
 #include "event/event_layout.h"
 #include "isa/system.h"
 #include "trampoline/frames.h"
+#include "trampoline/regs.h"
 
 namespace calltap::recorder {
 namespace {

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "trampoline/handlers.h"
+#include "trampoline/regs.h"
 #include "trampoline/state.h"
 
 namespace calltap::trampoline {

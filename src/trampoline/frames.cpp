@@ -8,6 +8,7 @@
 #include "trampoline/code.h"
 #include "trampoline/handlers.h"
 #include "trampoline/own_stack.h"
+#include "trampoline/return_slot.h"
 
 namespace calltap::trampoline {
 
@@ -118,21 +119,6 @@ void settle_event(CallFrame& frame) {
   if (state == EventState::kInside) frame.flags &= ~CallFrame::kEntering;
 }
 
-/// Does the stack slot still hold a trampoline's return point? The thread's own stack can be read: a slot
-/// that was in use once stays mapped. Another stack may be gone, so the kernel looks: a futex wait that must
-/// not wait answers "differs" (EAGAIN), "equal" (ETIMEDOUT) or "not there" (EFAULT).
-bool slot_is_intact(ThreadState& thread, const CallFrame& frame) {
-  const std::uint64_t slot = frame.sp - 8;
-  if (on_own_stack(thread, slot, slot))
-    return is_in_trampoline(*reinterpret_cast<const volatile std::uint64_t*>(slot));
-  for (const char* point : code().return_points) {
-    const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(point));
-    constexpr long kTimedOut = -110;
-    if (isa::futex_wait(reinterpret_cast<const void*>(slot), low, 0, false) == kTimedOut) return true;
-  }
-  return false;
-}
-
 /// Age of the youngest frame on each stack slot that was called there rather than tail-called: it proves all
 /// older ones on that slot dead. An open-addressing table in scratch memory.
 class YoungestBySlot {
@@ -216,7 +202,7 @@ std::uint64_t sweep(ThreadState& thread) {
   for_each_frame(thread, [&](CallFrame& frame) {
     if (frame.owner >= 0) {
       if (!is_settled(thread, frame)) return;
-      if (slot_is_intact(thread, frame) && !youngest.supersedes(frame)) return;
+      if (may_return(thread, frame) && !youngest.supersedes(frame)) return;
       report_unwound(frame);
     }
     put_free(thread, frame);

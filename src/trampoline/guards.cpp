@@ -5,6 +5,7 @@
 #include "isa/system.h"
 #include "trampoline/frames.h"
 #include "trampoline/own_stack.h"
+#include "trampoline/regs.h"
 #include "trampoline/signal_frame.h"
 
 extern "C" {

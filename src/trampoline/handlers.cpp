@@ -3,6 +3,7 @@
 #include "isa/system.h"
 #include "trampoline/code.h"
 #include "trampoline/guards.h"
+#include "trampoline/regs.h"
 #include "trampoline/signal_frame.h"
 
 using namespace calltap;
@@ -46,7 +47,8 @@ namespace {
 const CallFrame& frame_of(const ct_regs& regs) {
   constexpr int kMostNested = 1024;  // links are hints: they may lead astray
   const CallFrame* frame = ct_thread.top;
-  for (int i = 0; i < kMostNested && frame->sp != regs.sp() + 8 && frame->parent != nullptr; ++i) {
+  for (int i = 0; i < kMostNested && frame->sp != regs.sp() + kReturnSlotBytes && frame->parent != nullptr;
+       ++i) {
     frame = frame->parent;
   }
   return *frame;
@@ -62,7 +64,7 @@ std::uint64_t ip_of(const ct_regs& regs) {
 std::uint64_t parent_of(const ct_regs& regs) {
   if ((regs.flags & CT_REGS_HAS_PARENT) != 0) return regs.parent;
   if ((regs.flags & CT_REGS_HAS_FRAME) != 0) return caller_of(&frame_of(regs));
-  return *reinterpret_cast<const std::uint64_t*>(regs.sp());
+  return regs.return_address();
 }
 
 void begin_exit(CallFrame& frame) {
@@ -81,7 +83,7 @@ void run_unwound_exits(CallFrame& frame) {
     regs.flags = CT_REGS_EXIT | CT_REGS_UNWOUND | CT_REGS_HAS_PARENT;
     regs.unwound_ip = frame.ip;
     regs.parent = caller_of(&frame);
-    regs.unwound_sp = frame.sp - 8;
+    regs.unwound_sp = frame.sp - kReturnSlotBytes;
     enter_guard(*guard, regs);
     if (client->generation == frame.generation) {
       code().call_exit_handler(regs.unwound_ip, regs.parent, client, &regs, frame.data);

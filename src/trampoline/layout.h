@@ -69,36 +69,7 @@
 #define CT_CLIENT_EXIT 8
 #define CT_CLIENT_ENTRY 16
 
-// CallRegs: on the stack while handlers run. Its end lies CT_REGS_BELOW bytes below the return slot, so that
-// the scratch registers that a trampoline saves first are in their places already. Vector registers lie
-// before it.
-#define CT_REGS_SET 8
-#define CT_REGS_GUARD 16
-#define CT_REGS_SAVED_WORD 24
-#define CT_REGS_FLAGS 40
-#define CT_REGS_WIDTH 44
-#define CT_REGS_TARGET 48
-#define CT_REGS_PARENT 56
-#define CT_REGS_UNWOUND_SP 64
-#define CT_REGS_R10 72
-#define CT_REGS_R9 80
-#define CT_REGS_R8 88
-#define CT_REGS_RDI 96
-#define CT_REGS_R11 104
-#define CT_REGS_RSI 112
-#define CT_REGS_RCX 120
-#define CT_REGS_RDX 128
-#define CT_REGS_RAX 136
-#define CT_REGS_BYTES 144
-#define CT_REGS_BELOW 8
-#define CT_REGS_OFFSET (CT_REGS_BYTES + CT_REGS_BELOW)  // from CallRegs up to the return slot
-
-// Before CallRegs: eight vector registers of up to 64 bytes, two x87 registers.
-#define CT_VECTOR_SLOT 64
-#define CT_X87_BYTES 32
-#define CT_VECTORS_BYTES (8 * CT_VECTOR_SLOT + CT_X87_BYTES)
-
-// CallRegs::flags
+// ct_regs::flags
 #define CT_REGS_OVERRIDE 1         // entry: do not run the function
 #define CT_REGS_OVERRIDE_VECTOR 2  // and return CT_REGS_TARGET in the first vector register
 #define CT_REGS_SET_IP 4           // entry: go on at CT_REGS_TARGET
@@ -109,9 +80,8 @@
 #define CT_REGS_HAS_PARENT 128     // the structure has the address that the call returns to
 #define CT_REGS_MAY_SET_IP 256     // entry: the handler that runs is of a client with CT_IPMODIFY
 
-// Direct calls: code of 16 bytes each, and a table of two words each
+// Direct calls: a piece of code and two words of a table each
 #define CT_DIRECT_SLOTS 8192
-#define CT_DIRECT_SLOT_BYTES 16
 #define CT_DIRECT_TABLE_BYTES 16
 
 // Imports: what the trampolines' code needs of the runtime
@@ -130,5 +100,3 @@
 #define CT_IMPORT_BLOCK_SLOW 96
 #define CT_IMPORT_VECTOR_FEATURES 104
 #define CT_IMPORT_BYTES 112
-// In assembly, as an operand
-#define IMPORT(name) ct_imports + CT_IMPORT_##name(% rip)

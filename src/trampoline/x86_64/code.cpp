@@ -1,6 +1,17 @@
 #include "trampoline/code.h"
 
-#include "trampoline/x86_64/labels.h"
+#include "trampoline/labels.h"
+
+#pragma GCC visibility push(hidden)
+extern "C" {
+extern const char ct_entry_called_aligned[];
+extern const char ct_entry_vectors_called_aligned[];
+extern const char ct_probe_entry_called_aligned[];
+extern const char ct_probe_exit_called_aligned[];
+extern const char ct_probe_vectors_entry_called_aligned[];
+extern const char ct_probe_vectors_exit_called_aligned[];
+}
+#pragma GCC visibility pop
 
 using calltap::trampoline::HandlerCall;
 

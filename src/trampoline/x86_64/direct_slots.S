@@ -10,6 +10,7 @@
 //
 // Register contract: keeps everything but the flags.
 #include "trampoline/layout.h"
+#include "trampoline/x86_64/native_layout.h"
 
         .text
         .globl  ct_direct_slots, ct_direct_slots_end, ct_direct_none

@@ -12,6 +12,7 @@
 // handler may leave upper parts in use, so they are cleared before what the program had is put back; registers 8 and up
 // carry nothing at a call.
 #include "trampoline/layout.h"
+#include "trampoline/x86_64/native_layout.h"
 
 #define X87_IN_USE 1
 #define YMM_IN_USE 4

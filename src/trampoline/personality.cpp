@@ -8,6 +8,7 @@
 #include "trampoline/code.h"
 #include "trampoline/frames.h"
 #include "trampoline/handlers.h"
+#include "trampoline/regs.h"
 #include "trampoline/unwinder.h"
 
 namespace calltap::trampoline {
@@ -20,8 +21,6 @@ constexpr int kContinueUnwind = 8;
 constexpr int kSearchPhase = 1;
 constexpr int kCleanupPhase = 2;
 constexpr int kForcedUnwind = 8;
-constexpr int kRax = 0;  // DWARF register numbers
-constexpr int kRbx = 3;
 
 struct KnownUnwinder {
   std::atomic<std::uint64_t> low{0};
@@ -76,7 +75,7 @@ int catch_exception(const Unwinder& unwinder, int actions, void* exception, void
     return kContinueUnwind;
   }
   if ((actions & kSearchPhase) != 0) return kHandlerFound;
-  unwinder.set_register(context, kRax, reinterpret_cast<unsigned long>(exception));
+  unwinder.set_register(context, kFirstResultRegister, reinterpret_cast<unsigned long>(exception));
   unwinder.set_address(context, reinterpret_cast<unsigned long>(call.threw));
   return kInstallContext;
 }
@@ -129,7 +128,7 @@ extern "C" int ct_personality(int /*version*/, int actions, std::uint64_t /*exce
     if (reason != kContinueUnwind) return reason;
   }
   if ((actions & kCleanupPhase) == 0 || !has_frame(address)) return kContinueUnwind;
-  auto* frame = reinterpret_cast<CallFrame*>(unwinder.get_register(context, kRbx));
+  auto* frame = reinterpret_cast<CallFrame*>(unwinder.get_register(context, kFrameRegister));
   const isa::SignalsBlocked blocked;
   if (call != nullptr) begin_exit(*frame);
   report_unwound(*frame);
