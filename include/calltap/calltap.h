@@ -105,7 +105,8 @@ int ct_set_name(ct_ops* ops, const char* name);
  * filters
  *
  * An ops is attached to every function that its filter selects, in modules loaded now or later. No pattern:
- * all functions (not for direct calls and redirects). Notrace patterns win. A pattern is
+ * all functions. Direct calls, redirects and CT_IPMODIFY need a pattern without "!", a symbol or an address
+ * (-EINVAL): what changes functions is for those that were named. Notrace patterns win. A pattern is
  *
  *   ["!"] [module-glob ":"] name-glob        with  *  ?  [abc]  [a-z]  [!a-z]  \x
  *
@@ -127,8 +128,9 @@ int ct_set_filter_symbol(ct_ops* ops, const char* symbol, int reset);
 /* Exactly the function at this address, whatever other patterns than notrace say; with `remove`, all but it.
  * The addresses of a module are forgotten when it is unloaded; a filter of addresses that has none left
  * selects nothing. -ENXIO: it is not the entry of a function of a loaded module that can be attached to; the
- * text says where it is instead (inside a function, in a module without entries, in no module; or the address that a program linked without -pie sees of a library's
- * function, which is that of its own jump to it: name the function instead). */
+ * text says where it is instead (inside a function, in a module without entries, in no module; or the address
+ * that a program linked without -pie sees of a library's function, which is that of its own jump to it: name
+ * the function instead). */
 int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
 
 /* ----------------------------------------------------------------------
@@ -145,9 +147,9 @@ int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
  *                are done, only that thread knows when its call returns
  *   -EBUSY       a function has a redirect, a handler with CT_IPMODIFY, or a direct call already (the text
  *                names its ops); the switch is off, the ops permanent
- *   -EINVAL      a redirect or direct call without a filter, or of a function to itself; an ops without a
- *                handler, or registered as another kind than the one that is unregistered or modified; NULL
- *                or a freed ops
+ *   -EINVAL      a redirect or direct call whose filter names nothing, or of a function to itself; an ops
+ *                without a handler, or registered as another kind than the one that is unregistered or
+ *                modified; NULL or a freed ops
  *   -EOPNOTSUPP  a function named by symbol or address cannot be patched (the text has the reason)
  *   -EACCES      the trampoline or replacement is not in executable memory
  *   -ENOSPC      too many functions have had direct calls

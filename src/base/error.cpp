@@ -36,7 +36,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCoun
     "the filter is malformed",
     "no function matches",
     "not the entry of a function that can be attached to",
-    "a direct call or redirect needs a filter",
+    "a direct call, a redirect or a handler with CT_IPMODIFY needs a filter",
     "the client has no handler",
     "invalid argument",
     "the client is registered already",

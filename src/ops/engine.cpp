@@ -270,6 +270,13 @@ bool is_leaving(const ct_ops& client, std::uint64_t generation) {
   return client.state == ClientState::kLeaving && client.generation == generation;
 }
 
+/// What changes what functions do is for those that were named, as in the kernel.
+Result<void> check_filter(const ct_ops& client, const FunctionFilter& filter, Failure& failure) {
+  if ((client.role == Role::kHandlers && !client.is_redirect()) || filter.adds()) return {};
+  if (!filter.empty()) failure.reason = "the filter only says what to leave out";
+  return ErrorCode::kNoFilter;
+}
+
 /// The second half of registering and enabling.
 Result<void> attach_if_switched_on(ct_ops& client, Failure& failure) {
   if (auto attached = attach(client, client.filter, failure, switched_on); !attached) {
@@ -304,10 +311,10 @@ Result<void> register_client(ct_ops& client, Failure& failure) {
   if (client.role == Role::kHandlers) {
     if (client.entry == nullptr && client.exit == nullptr && !client.is_recorder)
       return ErrorCode::kNoHandler;
-    if ((client.flags & CT_IPMODIFY) != 0 && client.filter.selects_all()) return ErrorCode::kNoFilter;
-  } else {
-    if (client.filter.selects_all()) return ErrorCode::kNoFilter;
-    if (!is_executable(client.target)) return Error(ErrorCode::kNotExecutable, 0, client.target);
+  }
+  if (auto suits = check_filter(client, client.filter, failure); !suits) return suits;
+  if (client.role != Role::kHandlers && !is_executable(client.target)) {
+    return Error(ErrorCode::kNotExecutable, 0, client.target);
   }
   if (!switched_on && client.is_permanent()) return ErrorCode::kSwitchedOff;
   client.order = ++last_order;
@@ -360,8 +367,8 @@ Result<void> enable_client(ct_ops& client, Failure& failure) {
 
 Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
   const OpenModules open;
-  if (client.is_registered() && (client.role != Role::kHandlers || client.is_redirect()) && filter.selects_all()) {
-    return ErrorCode::kNoFilter;
+  if (client.is_registered()) {
+    if (auto suits = check_filter(client, filter, failure); !suits) return suits;
   }
   FunctionFilter copy;
   if (auto copied = copy.copy_from(filter); !copied) return copied;

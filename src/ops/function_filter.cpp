@@ -123,11 +123,7 @@ void FunctionFilter::print(std::span<char> out) const {
   out[used] = '\0';
 }
 
-bool FunctionFilter::selects_all() const {
-  bool found = by_address_;
-  for_each([&](Entry entry, std::string_view) { found = found || entry != Entry::kNotrace; });
-  return !found;
-}
+bool FunctionFilter::adds() const { return by_address_ || adds_by_text(); }
 
 bool FunctionFilter::adds_by_text() const {
   bool found = false;
