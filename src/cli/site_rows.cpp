@@ -37,7 +37,8 @@ Way way_to_patch(const site::ElfFile& file, const site::Site& site) {
     const plan::SitePlan plan = plan::classify(site, bytes, file.is_fixed_position());
     return {plan.method, plan.problem};
   }
-  const plan::WordForm jump = plan::classify_words(file.machine(), site, bytes).jump;
+  const plan::WordForm jump =
+      plan::classify_words(file.machine(), site, bytes, file.needs_landing_pads()).jump;
   return {jump.method, jump.problem};
 }
 

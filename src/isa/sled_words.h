@@ -41,9 +41,10 @@ struct WordSled {
   std::uint8_t first_nop_bytes;  // length of the NOP that it begins with
   std::uint8_t pad_bytes;        // that must lie before the entry
   std::uint8_t count;            // words
+  std::uint8_t body_offset;      // from the unit; what the form has behind it is part of the body
   std::array<SledWord, kMaxSledWords> words;
 
-  /// Bytes of the entry, from the unit on, that the form takes: the body follows.
+  /// Bytes of the entry, from the unit on, that the form takes.
   [[nodiscard]] constexpr std::size_t length() const {
     std::size_t sum = 0;
     for (std::size_t i = 0; i < count; ++i) sum += words[i].bytes;

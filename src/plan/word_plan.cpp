@@ -49,7 +49,8 @@ WordForm fit(const isa::WordSled<SledForm>& sled, Method method, const Site& sit
   form.switch_offset = static_cast<std::uint8_t>(sled.switch_offset());
   form.prepared_once = form.switch_offset != 0;
   form.switch_bytes = sled.words[form.prepared_once ? 1 : 0].bytes;
-  form.body_offset = static_cast<std::uint8_t>(sled.length());
+  form.body_offset = sled.body_offset;
+  form.landing_pad = sled.body_offset < sled.length();
   return form;
 }
 
@@ -60,12 +61,15 @@ WordForm better(const WordForm& a, const WordForm& b) {
   return a.problem == SiteProblem::kSledTooShort ? b : a;
 }
 
-WordPlan classify_aarch64(const Site& site, Bytes bytes) {
+WordPlan classify_aarch64(const Site& site, Bytes bytes, bool needs_landing_pads) {
   using isa::aarch64::find_sled;
   using Form = isa::aarch64::SledForm;
   WordPlan plan;
   plan.call = fit(*find_sled(Form::kCall), Method::kCall, site, bytes);
-  plan.jump = fit(*find_sled(Form::kJump), Method::kJump, site, bytes);
+  const Form jump = needs_landing_pads ? Form::kLandingJump : Form::kJump;
+  plan.jump = fit(*find_sled(jump), Method::kJump, site, bytes);
+  if (needs_landing_pads && plan.jump.problem == SiteProblem::kSledTooShort)
+    plan.jump.problem = SiteProblem::kNoLandingPad;
   return plan;
 }
 
@@ -84,10 +88,11 @@ WordPlan classify_riscv64(const Site& site, Bytes bytes) {
 
 }  // namespace
 
-WordPlan classify_words(site::Machine machine, const Site& site, Bytes unit_bytes) {
+WordPlan classify_words(site::Machine machine, const Site& site, Bytes unit_bytes, bool needs_landing_pads) {
   if (site.problem != SiteProblem::kNone) return {refused(site.problem), refused(site.problem)};
   const Bytes bytes = unit_bytes.first(std::min<std::size_t>(unit_bytes.size(), site.entry_bytes));
-  return machine == site::Machine::kAArch64 ? classify_aarch64(site, bytes) : classify_riscv64(site, bytes);
+  return machine == site::Machine::kAArch64 ? classify_aarch64(site, bytes, needs_landing_pads)
+                                            : classify_riscv64(site, bytes);
 }
 
 }  // namespace calltap::plan

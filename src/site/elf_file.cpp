@@ -98,8 +98,8 @@ base::Result<base::Array<Section>> read_sections(Bytes file, const Elf64_Ehdr& h
   return sections;
 }
 
-/// The description of the GNU build-id note among `notes`, empty if there is none.
-Bytes find_build_id(Bytes notes) {
+/// The description of the GNU note of this type among `notes`, empty if there is none.
+Bytes find_note(Bytes notes, std::uint32_t type) {
   if (notes.size() > kMaxNoteBytes) return {};
   for (std::uint64_t at = 0;;) {
     Elf64_Nhdr note;
@@ -108,11 +108,28 @@ Bytes find_build_id(Bytes notes) {
     const std::uint64_t text_at = name_at + (std::uint64_t{note.n_namesz} + 3) / 4 * 4;
     const Bytes name = slice(notes, name_at, note.n_namesz);
     const Bytes text = slice(notes, text_at, note.n_descsz);
-    if (note.n_type == NT_GNU_BUILD_ID && name.size() == 4 && std::memcmp(name.data(), "GNU", 4) == 0) {
+    if (note.n_type == type && name.size() == 4 && std::memcmp(name.data(), "GNU", 4) == 0) {
       return text;
     }
     at = text_at + (std::uint64_t{note.n_descsz} + 3) / 4 * 4;
   }
+}
+
+/// Does a note of program properties say that all of the code has AArch64's landing pads?
+bool says_landing_pads(Bytes properties) {
+  constexpr std::uint64_t kAlignment = 8;
+  struct Property {
+    std::uint32_t type;
+    std::uint32_t size;
+  } property;
+  for (std::uint64_t at = 0; read_at(properties, at, property);) {
+    at += sizeof property;
+    std::uint32_t features = 0;
+    if (property.type == GNU_PROPERTY_AARCH64_FEATURE_1_AND && read_at(properties, at, features))
+      return (features & GNU_PROPERTY_AARCH64_FEATURE_1_BTI) != 0;
+    at += (std::uint64_t{property.size} + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  return false;
 }
 
 }  // namespace
@@ -150,12 +167,15 @@ base::Result<ElfFile> ElfFile::parse(std::span<const std::uint8_t> bytes) {
 void ElfFile::find_notes() {
   // In a separate debug file the segments describe the stripped module, so sections come first.
   for (const Section& section : sections_) {
-    if (build_id_.empty() && section.type == SHT_NOTE) build_id_ = find_build_id(section.bytes);
+    if (build_id_.empty() && section.type == SHT_NOTE) build_id_ = find_note(section.bytes, NT_GNU_BUILD_ID);
   }
   for (const Segment& segment : segments_) {
     const Bytes bytes = slice(bytes_, segment.file_offset, segment.file_size);
     if (segment.type == PT_INTERP) interpreter_ = text_at(bytes, 0);
-    if (sections_.empty() && build_id_.empty() && segment.type == PT_NOTE) build_id_ = find_build_id(bytes);
+    if (sections_.empty() && build_id_.empty() && segment.type == PT_NOTE)
+      build_id_ = find_note(bytes, NT_GNU_BUILD_ID);
+    if (machine_ == Machine::kAArch64 && segment.type == PT_GNU_PROPERTY)
+      needs_landing_pads_ = says_landing_pads(find_note(bytes, NT_GNU_PROPERTY_TYPE_0));
   }
 }
 

@@ -60,6 +60,9 @@ class ElfFile {
   [[nodiscard]] const Section* section(std::string_view name) const;
   /// GNU build-id, empty if none.
   [[nodiscard]] std::span<const std::uint8_t> build_id() const { return build_id_; }
+  /// True if the loader may map the code such that indirect branches have to come to landing pads: AArch64's
+  /// BTI. Every part of the module was built for it then.
+  [[nodiscard]] bool needs_landing_pads() const { return needs_landing_pads_; }
   /// PT_INTERP path, empty for static programs and plain shared objects.
   [[nodiscard]] std::string_view interpreter() const { return interpreter_; }
   /// File bytes that the loader would map at [address, address + size); shorter at the end of a segment's
@@ -80,6 +83,7 @@ class ElfFile {
   std::string_view interpreter_;
   Machine machine_ = Machine::kX86_64;
   bool fixed_position_ = false;
+  bool needs_landing_pads_ = false;
 };
 
 }  // namespace calltap::site

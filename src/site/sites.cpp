@@ -25,6 +25,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(SiteProblem::kCo
     "the function's address is not a multiple of 8, so the entry cannot be exchanged in one store; compile "
     "with "
     "-falign-functions=8",
+    "the module has branch target identification, and one NOP leaves no room for a landing pad; compile with "
+    "-fpatchable-function-entry=4,2",
 };
 static_assert(std::ranges::none_of(kTexts, [](std::string_view t) { return t.empty(); }),
               "every site problem needs its own text");

@@ -26,6 +26,7 @@ enum class SiteProblem : std::uint8_t {
   kSledTooShort,  // fewer bytes than any method of this architecture needs (e.g.
                   // -fpatchable-function-entry=2)
   kMisaligned,    // what is switched would not be one store
+  kNoLandingPad,  // one NOP only, where the body needs a landing pad
   kCount
 };
 /// Lower case, no full stop, says what to do where something can be done.

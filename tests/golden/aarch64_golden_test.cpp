@@ -76,6 +76,10 @@ class Scene {
       drawing += state();
       put(4, *bl(unit() + 4, TargetAddress(0x555554000000)));
     } else {
+      if (form_ == SledForm::kLandingJump) {
+        put(4, bti(Landing::kCall));
+        drawing += state();
+      }
       put(0, *b(unit(), TargetAddress(0x555554000000)));
     }
     return drawing + state() + '\n';
@@ -116,6 +120,9 @@ TEST_F(AArch64Golden, SledForms) {
   drawing += Scene(llvm_, SledForm::kJump, 0, false, 2).draw("=2, a jump");
   drawing += Scene(llvm_, SledForm::kJump, 0, true, 2).draw("=2 with a landing pad, a jump");
   drawing += Scene(llvm_, SledForm::kJump, 2, false, 2).draw("=4,2, a jump");
+  drawing += Scene(llvm_, SledForm::kLandingJump, 0, true, 2)
+                 .draw("=2 with a landing pad, a jump in a module with BTI");
+  drawing += Scene(llvm_, SledForm::kLandingJump, 2, false, 2).draw("=4,2, a jump in a module with BTI");
   drawing += Scene(llvm_, SledForm::kCall, 2, false, 2).draw("=4,2, a call");
   drawing += Scene(llvm_, SledForm::kCall, 2, true, 2).draw("=4,2 with a landing pad, a call");
   drawing += Scene(llvm_, SledForm::kCall, 4, false, 4).draw("=8,4, a call");

@@ -200,6 +200,8 @@ TEST(AArch64SledForms, OneAlignedStoreSwitchesThem) {
     EXPECT_EQ(find_sled(sled.form), &sled);
   }
   EXPECT_EQ(find_sled(SledForm::kJump)->switch_offset(), 0u);
+  EXPECT_EQ(find_sled(SledForm::kLandingJump)->switch_offset(), 0u);
+  EXPECT_EQ(find_sled(SledForm::kLandingJump)->body_offset, 4u) << "at the landing pad";
   EXPECT_EQ(find_sled(SledForm::kCall)->switch_offset(), 4u);
   EXPECT_EQ(find_sled(SledForm::kJump)->length(), 4u);
   EXPECT_EQ(find_sled(SledForm::kCall)->length(), 8u);
@@ -217,6 +219,11 @@ TEST(AArch64SledForms, StatesOfASite) {
   EXPECT_EQ(state(SledForm::kJump, nop(), nop()), SledState::kOff);
   EXPECT_EQ(state(SledForm::kJump, jump, nop()), SledState::kOn);
   EXPECT_EQ(state(SledForm::kJump, call, nop()), SledState::kForeign);
+  const Instruction landing = bti(Landing::kCall);
+  EXPECT_EQ(state(SledForm::kLandingJump, nop(), nop()), SledState::kOff);
+  EXPECT_EQ(state(SledForm::kLandingJump, nop(), landing), SledState::kPrepared);
+  EXPECT_EQ(state(SledForm::kLandingJump, jump, landing), SledState::kOn);
+  EXPECT_EQ(state(SledForm::kLandingJump, jump, nop()), SledState::kForeign);
   EXPECT_EQ(state(SledForm::kCall, nop(), nop()), SledState::kOff);
   EXPECT_EQ(state(SledForm::kCall, move, nop()), SledState::kPrepared);
   EXPECT_EQ(state(SledForm::kCall, move, call), SledState::kOn);

@@ -85,7 +85,7 @@ class Words : public testing::TestWithParam<Row> {
 TEST_P(Words, GetTheFormThatFits) {
   const Row& row = GetParam();
   const WordPlan plan =
-      classify_words(row.machine, site_of(row), nops(row.nop_bytes, row.total - row.pad, row.machine));
+      classify_words(row.machine, site_of(row), nops(row.nop_bytes, row.total - row.pad, row.machine), false);
   EXPECT_EQ(plan.jump.method, row.jump);
   EXPECT_EQ(plan.call.method, row.call);
   EXPECT_EQ(plan.call.problem, row.problem);
@@ -99,7 +99,7 @@ TEST_P(Words, AreRefusedWhereSomethingElseIs) {
   const Row& row = GetParam();
   std::vector<std::uint8_t> code = nops(row.nop_bytes, row.total - row.pad, row.machine);
   code[0] ^= 0x40;
-  const WordPlan plan = classify_words(row.machine, site_of(row), code);
+  const WordPlan plan = classify_words(row.machine, site_of(row), code, false);
   EXPECT_EQ(plan.jump.method, Method::kNone);
   const SiteProblem expected = row.jump == Method::kNone ? plan.jump.problem : SiteProblem::kNotNops;
   EXPECT_EQ(plan.jump.problem, expected);
@@ -116,15 +116,36 @@ TEST(WordPlan, MisalignedPairOfWordsSaysSo) {
   site.entry = site.unit = site.recorded = LinkAddress(kAligned + 2);
   site.entry_bytes = 8;
   site.first_nop_bytes = 2;
-  const WordPlan plan = classify_words(kRisc, site, nops(2, 4, kRisc));
+  const WordPlan plan = classify_words(kRisc, site, nops(2, 4, kRisc), false);
   EXPECT_EQ(plan.jump.method, Method::kNone);
   EXPECT_EQ(plan.jump.problem, SiteProblem::kMisaligned);
+}
+
+/// In a module with BTI the second NOP becomes the landing pad that the body begins with.
+TEST(WordPlan, BodyBeginsWithALandingPadWhereOneIsNeeded) {
+  Site site;
+  site.entry = site.recorded = LinkAddress(kAligned);
+  site.unit = LinkAddress(kAligned + 4);
+  site.landing_pad_bytes = 4;
+  site.entry_bytes = 8;
+  site.first_nop_bytes = 4;
+  const WordForm jump = classify_words(kArm, site, nops(4, 2, kArm), true).jump;
+  EXPECT_EQ(jump.method, Method::kJump);
+  EXPECT_TRUE(jump.landing_pad);
+  EXPECT_EQ(jump.switch_offset, 0u);
+  EXPECT_EQ(jump.switch_bytes, 4u);
+  EXPECT_EQ(jump.body_offset, 4u);
+  EXPECT_FALSE(jump.prepared_once) << "may be written while threads run through it";
+  EXPECT_FALSE(classify_words(kArm, site, nops(4, 2, kArm), false).jump.landing_pad);
+  site.entry_bytes = 4;
+  EXPECT_EQ(classify_words(kArm, site, nops(4, 1, kArm), true).jump.problem, SiteProblem::kNoLandingPad);
+  EXPECT_EQ(classify_words(kArm, site, nops(4, 1, kArm), false).jump.method, Method::kJump);
 }
 
 TEST(WordPlan, SiteWithAProblemKeepsIt) {
   Site site;
   site.problem = SiteProblem::kDuplicate;
-  const WordPlan plan = classify_words(kArm, site, {});
+  const WordPlan plan = classify_words(kArm, site, {}, false);
   EXPECT_EQ(plan.jump.problem, SiteProblem::kDuplicate);
   EXPECT_EQ(plan.call.problem, SiteProblem::kDuplicate);
 }
@@ -141,11 +162,11 @@ TEST(WordPlan, AnyStateOfTheFormIsAccepted) {
   std::vector<std::uint8_t> code = nops(4, 2, kArm);
   const auto jump = isa::aarch64::b(at, at + 0x1000);
   std::copy(jump->begin(), jump->end(), code.begin());
-  EXPECT_EQ(classify_words(kArm, site, code).jump.method, Method::kJump);
-  EXPECT_EQ(classify_words(kArm, site, code).call.problem, SiteProblem::kNotNops);
+  EXPECT_EQ(classify_words(kArm, site, code, false).jump.method, Method::kJump);
+  EXPECT_EQ(classify_words(kArm, site, code, false).call.problem, SiteProblem::kNotNops);
   const auto move = isa::aarch64::mov(isa::aarch64::Register::kX9, isa::aarch64::Register::kLink);
   std::copy(move.begin(), move.end(), code.begin());
-  EXPECT_EQ(classify_words(kArm, site, code).call.method, Method::kCall);
+  EXPECT_EQ(classify_words(kArm, site, code, false).call.method, Method::kCall);
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ class CrossBuilds : public testing::TestWithParam<Target> {
     }
     EXPECT_TRUE(entries.empty()) << "sites that are no functions";
     EXPECT_EQ(with_landing_pad > 0, GetParam().landing_pads);
+    EXPECT_EQ(file->needs_landing_pads(), GetParam().landing_pads);
   }
 
   void expect_layout(const ElfFile& file, const Site& site, const Layout& layout) const {

@@ -47,20 +47,20 @@ inline constexpr Pattern kJumpT1 = {0x00030067, 0x000fffff};  // JALR zero, (t1)
 inline constexpr std::array<Sled, 6> kSleds = [] {
   using namespace sled_patterns;
   return std::array<Sled, 6>{{
-      {SledForm::kJump, "c.nop", 2, 8, 1,
+      {SledForm::kJump, "c.nop", 2, 8, 1, 2,
        {{{2, kCNop, kCNop, kCJ}}}},
-      {SledForm::kJump, "nop", 4, 8, 1,
+      {SledForm::kJump, "nop", 4, 8, 1, 4,
        {{{4, kNop, kNop, kJ}}}},
-      {SledForm::kFarJump, "c.nop; c.nop; c.nop; c.nop", 2, 0, 2,
+      {SledForm::kFarJump, "c.nop; c.nop; c.nop; c.nop", 2, 0, 2, 8,
        {{{4, kCNops, kAuipcT1, kAuipcT1},
          {4, kCNops, kNop,     kJumpT1}}}},
-      {SledForm::kFarJump, "nop; nop", 4, 0, 2,
+      {SledForm::kFarJump, "nop; nop", 4, 0, 2, 8,
        {{{4, kNop,   kAuipcT1, kAuipcT1},
          {4, kNop,   kNop,     kJumpT1}}}},
-      {SledForm::kCall, "c.nop; c.nop; c.nop; c.nop", 2, 8, 2,
+      {SledForm::kCall, "c.nop; c.nop; c.nop; c.nop", 2, 8, 2, 8,
        {{{4, kCNops, kAuipcT0, kAuipcT0},
          {4, kCNops, kNop,     kCallT0}}}},
-      {SledForm::kCall, "nop; nop", 4, 8, 2,
+      {SledForm::kCall, "nop; nop", 4, 8, 2, 8,
        {{{4, kNop,   kAuipcT0, kAuipcT0},
          {4, kNop,   kNop,     kCallT0}}}},
   }};
