@@ -141,7 +141,8 @@ int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
  * exits still pending are dropped, and what the client owns may be freed or unloaded. If waiting for handlers
  * fails, the ops is left as by ct_disable_ops(), and can be unregistered again.
  *
- *   -ENOENT      no function matches (the text has names like what was asked for, if there are any)
+ *   -ENOENT      no function matches (the text has names like what was asked for, if there are any, and a
+ *                module that is stripped of names)
  *   -EEXIST      the ops is registered already, or another thread is still unregistering it
  *   -ESRCH       the ops is not registered, or another thread is unregistering it already: that its handlers
  *                are done, only that thread knows when its call returns

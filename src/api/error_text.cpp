@@ -106,6 +106,11 @@ void append_description(base::Error error, const ops::Failure& failure) {
     append(failure.near_misses);
     append("?");
   }
+  if (failure.stripped[0] != '\0') {
+    append("; ");
+    append(failure.stripped);
+    append(" has no symbol table (stripped), only what it exports has names");
+  }
   if (failure.has_client) {
     append(failure.client[0] != '\0' ? ": the ops '" : ": an ops without a name");
     append(failure.client);

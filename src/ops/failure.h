@@ -13,6 +13,7 @@ struct Failure {
   char module[64] = {};        // of one among several failures
   char function[128] = {};     // at fault; or the patterns that match none
   char near_misses[256] = {};  // "a, b": names like one of these patterns
+  char stripped[64] = {};      // a module in which what no function matches may be, but without its name
   char client[64] = {};        // name of the other one, where one is in the way
   bool has_client = false;
   std::string_view reason;  // static

@@ -1,5 +1,6 @@
 #include "ops/suggestions.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "filter/near_miss.h"
@@ -10,6 +11,24 @@ namespace calltap::ops {
 namespace {
 
 enum class Kind { kPattern, kSymbol };
+
+/// Its functions are there, but the names are gone: not in a debug file either.
+bool has_lost_names(const Module& module) {
+  if (module.file.section(".symtab") != nullptr) return false;
+  return std::any_of(module.sites.begin(), module.sites.end(), [&](const site::Site& site) {
+    const site::Symbol* symbol = module.symbols.find(site.entry);
+    return symbol == nullptr || symbol->address != site.entry;
+  });
+}
+
+/// Of several modules the one that was loaded first: the program.
+void note_stripped(const filter::Pattern& wanted, Failure& failure) {
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    if (!m->is_open || m->site_count == 0 || !filter::matches_module(wanted, m->name())) continue;
+    if (!has_lost_names(*m)) continue;
+    failure.stripped[m->name().copy(failure.stripped, sizeof failure.stripped - 1)] = '\0';
+  }
+}
 
 /// Functions with sites, of all modules, until `visit` returns false. Of symbols nothing is demangled.
 template <class Visit>
@@ -54,6 +73,7 @@ bool suggest(const filter::Pattern& wanted, Kind kind, Failure& failure) {
   filter::NearMisses near(wanted);
   if (!find_near_misses(wanted, kind, near)) return false;
   note(near, failure);
+  note_stripped(wanted, failure);
   return true;
 }
 
