@@ -158,3 +158,32 @@ TEST(what_a_handler_calls_is_missed_and_counted) {
   CHECK_EQUAL(ct_ops_hits(probe), 1);
   CHECK_EQUAL(ct_ops_missed(probe), 15);
 }
+
+HOOKED void handler_with_entry(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs;
+}
+HOOKED __attribute__((patchable_function_entry(0, 0))) void handler_without_entry(uint64_t ip,
+                                                                                  uint64_t parent_ip,
+                                                                                  ct_ops* ops,
+                                                                                  ct_regs* regs) {
+  (void)ip, (void)parent_ip, (void)ops, (void)regs;
+}
+
+static void check_missed(ct_callback* handler, const char* notrace, unsigned missed) {
+  ct_ops* all = ct_new_callback(handler, NULL, 0);
+  CHECK_OK(ct_set_filter(all, "work", 0));
+  CHECK_OK(ct_set_filter(all, "handler_*", 0));
+  CHECK_OK(ct_set_notrace(all, notrace, 0));
+  CHECK_OK(ct_register_ops(all));
+  for (int i = 0; i < 5; ++i) work();
+  CHECK_EQUAL(ct_ops_hits(all), 5);
+  CHECK_EQUAL(ct_ops_missed(all), missed);
+  CHECK_OK(ct_free_ops(all));
+}
+
+// Who selects it gets one missed call each time it runs.
+TEST(a_handler_with_an_entry_is_a_call_like_those_it_makes) {
+  check_missed(handler_with_entry, NULL, 5);
+  check_missed(handler_with_entry, "handler_*", 0);
+  check_missed(handler_without_entry, NULL, 0);
+}
