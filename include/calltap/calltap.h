@@ -74,7 +74,8 @@ typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_re
 /* Registering is no error if no function of a loaded module matches: modules may come. */
 #define CT_ALLOW_NO_MATCH 0x8u
 /* A callback that may call ct_regs_set_ip(): counts as a redirect, of which a function can have one. A call
- * that goes on elsewhere skips the function's direct call too. Not for direct calls and redirects. */
+ * that goes on elsewhere skips the function's direct call too, unlike a redirect (docs/ops.md has why). Not
+ * for direct calls and redirects. */
 #define CT_IPMODIFY 0x10u
 
 #define CT_DATA_MAX 32 /* bytes of per-call data that a probe can have */
