@@ -39,9 +39,9 @@ std::uint64_t read_clock_after(std::uint64_t last) {
   return now > last ? now : last;  // another core's clock may lag by a tick
 }
 
-/// The single writer of its own counter, but a signal handler may be a second one: one instruction.
+/// The thread is the single writer of its own counter, but a signal handler may be a second one.
 void count_discarded(ThreadSlot& slot, DiscardReason reason, std::uint64_t events = 1) {
-  __asm__("addq %1, %0" : "+m"(slot.discarded[static_cast<std::size_t>(reason)]) : "r"(events));
+  isa::native::add_once(slot.discarded[static_cast<std::size_t>(reason)], events);
 }
 
 std::uint64_t total_discarded(const ThreadSlot& slot) {

@@ -21,9 +21,7 @@ CallFrame& frame_of(void* data) {
 /// missed.
 CallFrame* claim_block(ThreadState& thread, const Client& client) {
   CallFrame* block = thread.free;
-  bool claimed = false;
-  __asm__("incl %0" : "+m"(block->owner), "=@ccz"(claimed));
-  if (!claimed) return ct_imports.block_slow(block, &client);
+  if (!isa::native::increment_is_zero(block->owner)) return ct_imports.block_slow(block, &client);
   thread.free = block->next;
   return block;
 }

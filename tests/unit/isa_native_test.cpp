@@ -1,13 +1,17 @@
-// What isa/native.h selects for the machine that this runs on: system calls as libc makes them, and the
-// clock.
+// What isa/native.h selects for the machine that this runs on: system calls as libc makes them, the clock,
+// and changes that no signal handler comes between.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <ctime>
+#include <thread>
 
 #include "isa/system.h"
 
@@ -47,6 +51,79 @@ TEST(NativeClock, GoesOnWhileTimePasses) {
   const timespec pause = {0, 5'000'000};
   ::nanosleep(&pause, nullptr);
   EXPECT_GT(native::read_clock(), before);
+}
+
+TEST(NativeThreadPointer, IsTheThreadsOwn) {
+  EXPECT_EQ(native::thread_pointer(), reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer()));
+  std::uint64_t others = 0;
+  std::thread([&others] { others = native::thread_pointer(); }).join();
+  EXPECT_NE(others, native::thread_pointer());
+}
+
+/// While it lives, another thread sends SIGUSR1 to this one, over and over.
+class SignalStorm {
+ public:
+  explicit SignalStorm(void (*handler)(int)) {
+    struct sigaction action = {};
+    action.sa_handler = handler;
+    ::sigaction(SIGUSR1, &action, &old_);
+    sender_ = std::thread([this, target = ::pthread_self()] {
+      while (!over_) ::pthread_kill(target, SIGUSR1);
+    });
+  }
+  ~SignalStorm() {
+    over_ = true;
+    sender_.join();
+    ::sigaction(SIGUSR1, &old_, nullptr);
+  }
+
+ private:
+  struct sigaction old_ = {};
+  std::atomic<bool> over_{false};
+  std::thread sender_;
+};
+
+constexpr std::uint64_t kSignals = 20'000;
+
+std::uint64_t counter = 0;
+volatile std::uint64_t handled = 0;
+
+TEST(NativeAddOnce, LosesNothingToSignalHandlers) {
+  std::uint64_t added = 0;
+  {
+    const SignalStorm storm([](int) {
+      native::add_once(counter, 1);
+      handled = handled + 1;
+    });
+    for (; handled < kSignals; ++added) native::add_once(counter, 3);
+  }
+  EXPECT_EQ(counter, handled + 3 * added);
+}
+
+std::int32_t owner = -1;
+volatile bool is_handlers = false;
+
+// As call frames are claimed: a claim that succeeds is the only one, and a handler may keep what it has
+// claimed.
+TEST(NativeIncrementIsZero, ClaimsForOneOnly) {
+  handled = 0;
+  std::uint64_t claimed_twice = 0;
+  std::uint64_t lost = 0;
+  {
+    const SignalStorm storm([](int) {
+      if (native::increment_is_zero(owner)) is_handlers = true;
+      handled = handled + 1;
+    });
+    while (handled < kSignals) {
+      const bool claimed = native::increment_is_zero(owner);
+      if (claimed && is_handlers) ++claimed_twice;
+      if (!claimed) ++lost;
+      is_handlers = false;
+      __atomic_store_n(&owner, -1, __ATOMIC_RELEASE);
+    }
+  }
+  EXPECT_EQ(claimed_twice, 0u);
+  EXPECT_GT(lost, 0u);
 }
 
 }  // namespace

@@ -17,11 +17,4 @@ inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d 
   return x0;
 }
 
-/// Ticks of the clock that events carry: the virtual counter, which all processors share.
-inline unsigned long long read_clock() {
-  unsigned long long ticks;
-  __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-  return ticks;
-}
-
 }  // namespace calltap::isa::aarch64

@@ -17,11 +17,4 @@ inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d 
   return a0;
 }
 
-/// Ticks of the clock that events carry: the timer, which all harts share.
-inline unsigned long long read_clock() {
-  unsigned long long ticks;
-  __asm__ volatile("rdtime %0" : "=r"(ticks));
-  return ticks;
-}
-
 }  // namespace calltap::isa::riscv64

@@ -17,14 +17,4 @@ inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d 
   return result;
 }
 
-/// Ticks of the clock that events carry.
-inline unsigned long long read_clock() { return __builtin_ia32_rdtsc(); }
-
-/// The thread pointer, which is also the top of the stack of a thread that libc made.
-inline unsigned long long thread_pointer() {
-  unsigned long long value;
-  __asm__("movq %%fs:0, %0" : "=r"(value));
-  return value;
-}
-
 }  // namespace calltap::isa::x86_64
