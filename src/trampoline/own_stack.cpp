@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "isa/system.h"
 
 namespace calltap::trampoline {
@@ -18,6 +20,8 @@ class RangeFinder {
   bool found() const { return found_; }
   std::uint64_t low() const { return low_; }
   std::uint64_t high() const { return high_; }
+  /// The end of the range before.
+  std::uint64_t below() const { return below_; }
 
   void feed(const char* text, long size) {
     for (long i = 0; i < size && !found_; ++i) feed(text[i]);
@@ -29,6 +33,7 @@ class RangeFinder {
   void feed(char c) {
     if (c == '\n') {
       part_ = Part::kLow;
+      below_ = high_;
       low_ = high_ = 0;
     } else if (part_ == Part::kRest) {
       return;
@@ -46,6 +51,7 @@ class RangeFinder {
   std::uint64_t address_;
   std::uint64_t low_ = 0;
   std::uint64_t high_ = 0;
+  std::uint64_t below_ = 0;
   Part part_ = Part::kLow;
   bool found_ = false;
 };
@@ -72,9 +78,10 @@ void find_bounds(ThreadState& thread) {
   }
   isa::native::system_call(SYS_close, fd);
   if (!finder.found()) return;
-  // The main stack grows: its mapping's low end is where it is now, its limit far below.
+  // The main stack grows: its mapping's low end is where it is now, its limit far below, but not in what is
+  // mapped there (emulators map the whole stack and the heap just below it).
   constexpr std::uint64_t kGrowth = std::uint64_t{64} << 20;
-  thread.stack_low = is_main_thread() ? finder.low() - kGrowth : finder.low();
+  thread.stack_low = is_main_thread() ? std::max(finder.low() - kGrowth, finder.below()) : finder.low();
   thread.stack_high =
       is_main_thread() ? finder.high() : static_cast<std::uint64_t>(isa::native::thread_pointer());
 }
