@@ -1,0 +1,33 @@
+// Offsets on AArch64: of what lies on the stack while handlers run, and others. Included by .S files: macros
+// only, on purpose. trampoline/aarch64/regs.h asserts that they match.
+#pragma once
+
+// ct_regs: on the stack while handlers run. It ends where the stack pointer was at the function's entry, with
+// a frame record to which x29 points. Vector registers lie before it.
+#define CT_REGS_SET 8
+#define CT_REGS_GUARD 16
+#define CT_REGS_SAVED_WORD 24
+#define CT_REGS_RECORD 32
+#define CT_REGS_FLAGS 40
+#define CT_REGS_WIDTH 44
+#define CT_REGS_TARGET 48
+#define CT_REGS_PARENT 56
+#define CT_REGS_UNWOUND_SP 64
+#define CT_REGS_X18 72
+#define CT_REGS_X0 80
+#define CT_REGS_X8 144
+#define CT_REGS_FP 160
+#define CT_REGS_LR 168
+#define CT_REGS_BYTES 176
+#define CT_REGS_OFFSET CT_REGS_BYTES  // from ct_regs up to the stack pointer at the entry
+
+// Before ct_regs: eight vector registers. Where there is SVE they have its length, and before them are z8 to
+// z23, and before these p0 to p15.
+#define CT_VECTOR_BYTES 16
+#define CT_VECTORS 8
+
+// ct_regs::width: the length of a vector register in bytes, and
+#define CT_WIDTH_SVE 0x10000
+
+// Code of a direct call's slot
+#define CT_DIRECT_SLOT_BYTES 32
