@@ -163,7 +163,9 @@ int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
 int ct_register_ops(ct_ops* ops);
 int ct_unregister_ops(ct_ops* ops);
 
-/* Detach from and attach to all functions without giving up the registration. */
+/* Detach from and attach to all functions without giving up the registration. A disabled ops claims nothing:
+ * another may get the redirect or direct call of its functions, and enabling it is then -EBUSY (in the
+ * kernel, what is disabled is not registered). */
 int ct_disable_ops(ct_ops* ops);
 int ct_enable_ops(ct_ops* ops);
 
@@ -195,10 +197,9 @@ void* ct_original(const void* function);
 /* ----------------------------------------------------------------------
  * global switch */
 
-/* 0: every ops is detached, -EBUSY while a permanent one is registered. 1: all are attached again; -EBUSY if
- * of two redirects or direct calls that were registered meanwhile a function could only have one, and then
- * all stay off. Registering while it is off fails where it would otherwise, but for a conflict with an ops
- * that is off itself: that is found when all are attached again. Permanent ops cannot be registered then. */
+/* 0: every ops is detached; -EBUSY while a permanent one is registered. 1: all are attached again.
+ * Registering while it is off fails where it would otherwise, and with -EBUSY for a permanent ops. What ops
+ * that are off have is taken, so that no conflict arises that would keep the switch off. */
 int ct_set_enabled(int enabled);
 int ct_enabled(void);
 
@@ -220,9 +221,11 @@ uint64_t ct_ops_missed(const ct_ops* ops);  /* calls that should have been seen 
                                                than 1,024 tail calls of functions with probes */
 uint64_t ct_handlers_thrown(void);          /* exceptions that came out of handlers, of all clients */
 size_t ct_ops_functions(const ct_ops* ops); /* functions it is attached to */
-/* Modules loaded since the ops was registered that it is not attached to: another had the redirect or direct
- * call of a function in them, a function named by symbol cannot be patched, or memory was exhausted. `text`,
- * which may be NULL, gets what went wrong with the last of them, "" if there is none. Handlers may ask. */
+/* Modules that came after the ops was registered and that it could not be attached to: another had the
+ * redirect or direct call of a function in them, a function named by symbol cannot be patched, or memory was
+ * exhausted. Counts those that are loaded; ct_set_filter() and the like and ct_enable_ops() try again, and
+ * leave 0 if they succeed. `text`, which may be NULL, gets what went wrong with the last of them, "" if there
+ * is none. Handlers may ask. */
 uint64_t ct_ops_failed_modules(const ct_ops* ops, char* text, size_t size);
 /* Functions that its filter selects and that it is not attached to, because they cannot be patched: as of
  * when it was registered, enabled or given this filter, and in modules loaded since, also if they are gone

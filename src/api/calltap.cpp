@@ -173,13 +173,14 @@ bool is_control_character(char c) {
   return code < ' ' || code == 0x7f;
 }
 
-std::uint64_t describe_failures(const ct_ops* client, ops::Failures ct_ops::*which, char* text,
-                                std::size_t size) {
+/// `failures_of(client)` is asked under the engine's lock.
+template <class FailuresOf>
+std::uint64_t describe_failures(const ct_ops* client, FailuresOf failures_of, char* text, std::size_t size) {
   const bool wants_text = text != nullptr && size != 0;
   if (wants_text) text[0] = '\0';
   if (client == nullptr) return 0;
   const EngineLock lock;
-  const ops::Failures& failures = client->*which;
+  const ops::Failures failures = failures_of(*client);
   if (wants_text && failures.count != 0) api::describe(failures.error, failures.failure, {text, size});
   return failures.count;
 }
@@ -368,11 +369,13 @@ std::uint64_t ct_ops_missed(const ct_ops* client) {
 std::uint64_t ct_handlers_thrown(void) { return trampoline::handlers_thrown(); }
 
 std::uint64_t ct_ops_failed_modules(const ct_ops* client, char* text, std::size_t size) {
-  return describe_failures(client, &ct_ops::failed_modules, text, size);
+  return describe_failures(
+      client, [](const ct_ops& c) { return c.failed_modules.all(); }, text, size);
 }
 
 std::uint64_t ct_ops_refused_functions(const ct_ops* client, char* text, std::size_t size) {
-  return describe_failures(client, &ct_ops::refused_functions, text, size);
+  return describe_failures(
+      client, [](const ct_ops& c) { return c.refused_functions; }, text, size);
 }
 
 std::size_t ct_ops_functions(const ct_ops* client) { return client == nullptr ? 0 : client->functions; }

@@ -37,7 +37,7 @@ ct_ops* new_client() {
 
 void free_client(ct_ops& client) {
   client.filter = FunctionFilter();
-  client.failed_modules = {};
+  client.failed_modules.clear();
   client.refused_functions = {};
   client.name[0] = '\0';
   client.state = ClientState::kUnused;

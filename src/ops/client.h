@@ -27,8 +27,9 @@ struct ct_ops : calltap::trampoline::Client {
   calltap::base::Array<calltap::trampoline::SiteRecord*> records;
   calltap::trampoline::Counters counted_before = {};  // by earlier owners of its counters
   calltap::ops::FunctionFilter filter;
-  /// Modules that were loaded since it was registered and that it could not be attached to; the last one.
-  calltap::ops::Failures failed_modules;
+  /// Modules that were loaded since it was last attached to all that there was, and that it could not be
+  /// attached to.
+  calltap::ops::FailedModules failed_modules;
   /// Functions that its filter selects and that cannot be patched, those of later modules too; the first one.
   calltap::ops::Failures refused_functions;
   char name[64] = {};

@@ -74,6 +74,15 @@ void give_slot_back(const trampoline::SiteRecord& record) {
   --slots_used;
 }
 
+void forget_owners() {
+  for (std::uint32_t first : first_of) {
+    for (std::uint32_t at = first; at != 0; at = chain.get()[at - 1]) {
+      sites.get()[at - 1].direct = nullptr;
+      sites.get()[at - 1].redirect = nullptr;
+    }
+  }
+}
+
 void forget_special(const trampoline::SiteRecord& record) {
   std::uint32_t* link = &first_of[bucket_of(record)];
   while (*link != 0 && sites.get()[*link - 1].record != &record) link = &chain.get()[*link - 1];

@@ -28,7 +28,9 @@ SpecialSite* make_special(trampoline::SiteRecord& record);
 bool take_slot(SpecialSite& site);
 /// The slot was taken last, and its site was never published: nobody has been through it.
 void give_slot_back(const trampoline::SiteRecord& record);
-/// The records in [begin, end) are gone.
+/// No site has a direct call or redirect.
+void forget_owners();
+/// The record is gone.
 void forget_special(const trampoline::SiteRecord& record);
 
 /// Stores target and handler of the record so that they suit its set, direct call and redirect: every call

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "isa/system.h"
 #include "ops/direct_calls.h"
@@ -86,9 +87,13 @@ void note_refused(const ct_ops& client, const Module& module, const Transaction:
   refused.count += selected.refused;
 }
 
-/// Attaches the client to what its filter selects, and detaches it from all else. Without `publish`, only
-/// finds out whether that can be done.
-Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failure, bool publish = true) {
+/// Which modules attach() looks at.
+enum class Modules { kAll, kNotFailed };
+
+/// Attaches the client to what its filter selects, and detaches it from all else. While the switch is off,
+/// only finds out whether that could be done (see Claims).
+Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failure, bool publish,
+                    Modules modules = Modules::kAll) {
   Matcher matcher;
   if (auto prepared = matcher.prepare(filter); !prepared) return prepared;
   Transaction transaction(client, failure);
@@ -96,6 +101,7 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
   Failures refused;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     if (!m->is_usable || m->site_count == 0) continue;
+    if (modules == Modules::kNotFailed && client.failed_modules.contains(*m)) continue;
     auto selected = add_module_sites(transaction, client, *m, matcher);
     if (!selected) {
       // A file that cannot be read any more is as good as a module without sites.
@@ -120,10 +126,13 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
     suggest_names(matcher, failure);
     return ErrorCode::kNoMatch;
   }
-  if (publish) {
-    if (auto published = transaction.publish(); !published) return published;
+  if (!publish) {
+    transaction.claim();
+  } else if (auto published = transaction.publish(); !published) {
+    return published;
   }
   client.refused_functions = refused;
+  if (modules == Modules::kAll) client.failed_modules.clear();
   return {};
 }
 
@@ -149,33 +158,85 @@ Result<void> attach_to_module(ct_ops& client, Module& module, Failure& failure) 
   if (!selected) {
     return selected.error().code <= ErrorCode::kBuildIdMismatch ? Result<void>() : selected.error();
   }
-  if (selected->attachable != 0) {
+  if (!is_active(client)) {
+    transaction.claim();
+  } else if (selected->attachable != 0) {
     if (auto published = transaction.publish(); !published) return published;
   }
   note_refused(client, module, *selected, client.refused_functions);
   return {};
 }
 
+/// While the switch is off no function has a redirect or a direct call. For the life of this object functions
+/// show which they will have, so that conflicts are found when they arise: the switch can then be turned on.
+class Claims {
+ public:
+  Claims() = default;
+  ~Claims() {
+    if (!switched_on) forget_owners();
+  }
+  Claims(const Claims&) = delete;
+  Claims& operator=(const Claims&) = delete;
+
+  /// Those of all clients but one.
+  static Result<void> make(const ct_ops& except) {
+    for (ct_ops& client : all_clients()) {
+      const bool claims = client.role != Role::kHandlers || client.is_redirect();
+      if (&client == &except || client.state != ClientState::kRegistered || is_active(client) || !claims)
+        continue;
+      if (auto made = make_all(client); !made) return made;
+    }
+    return {};
+  }
+
+ private:
+  static Result<void> make_all(ct_ops& client) {
+    Matcher matcher;
+    if (auto prepared = matcher.prepare(client.filter); !prepared) return prepared;
+    for (Module* m = first_module(); m != nullptr; m = m->next) {
+      if (!m->is_usable || m->site_count == 0 || client.failed_modules.contains(*m)) continue;
+      Failure failure;
+      Transaction transaction(client, failure);
+      auto selected = add_module_sites(transaction, client, *m, matcher);
+      if (selected) {
+        transaction.claim();
+      } else if (selected.error().code == ErrorCode::kOutOfMemory) {
+        return selected.error();
+      }
+    }
+    return {};
+  }
+};
+
+/// Attaches if the switch is on, else finds out whether that will be possible.
+Result<void> attach_if_switched_on(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
+  const Claims claims;
+  const bool is_on = switched_on || !is_switchable(client);
+  if (!is_on) {
+    if (auto made = Claims::make(client); !made) return made;
+  }
+  return attach(client, filter, failure, is_on);
+}
+
 /// All functions of the module that a client selects, or none: of two clients that want the same, the one
 /// that was registered first gets it.
 void attach_to_new_module(Module& module) {
-  base::Array<ct_ops*> active;
-  const auto note = [&](ct_ops& client, const Error& error, Failure& failure) {
-    note_module(failure, module);
-    ++client.failed_modules.count;
-    client.failed_modules.error = error;
-    client.failed_modules.failure = failure;
-  };
+  const Claims claims;  // of those that come first in this module
+  base::Array<ct_ops*> registered;
   for (ct_ops& client : all_clients()) {
-    if (client.state == ClientState::kUnused || !is_active(client) || active.push_back(&client)) continue;
+    if (client.state != ClientState::kRegistered || registered.push_back(&client)) continue;
     Failure failure;
-    note(client, Error(ErrorCode::kOutOfMemory), failure);
+    note_module(failure, module);
+    client.failed_modules.note(module, Error(ErrorCode::kOutOfMemory), failure);
   }
-  std::sort(active.begin(), active.end(),
+  std::sort(registered.begin(), registered.end(),
             [](const ct_ops* a, const ct_ops* b) { return a->order < b->order; });
-  for (ct_ops* client : active) {
+  for (ct_ops* client : registered) {
     Failure failure;
-    if (auto done = attach_to_module(*client, module, failure); !done) note(*client, done.error(), failure);
+    if (auto done = attach_to_module(*client, module, failure); !done) {
+      note_module(failure, module);
+      client->failed_modules.note(module, done.error(), failure);
+    }
   }
 }
 
@@ -197,6 +258,7 @@ void forget_module(Module& module) {
   for (ct_ops& client : all_clients()) {
     if (client.state == ClientState::kUnused) continue;
     forget_functions(client, module);
+    client.failed_modules.forget(module);
     client.filter.remove_addresses(module.first_entry, module.last_entry);
   }
 }
@@ -278,8 +340,8 @@ Result<void> check_filter(const ct_ops& client, const FunctionFilter& filter, Fa
 }
 
 /// The second half of registering and enabling.
-Result<void> attach_if_switched_on(ct_ops& client, Failure& failure) {
-  if (auto attached = attach(client, client.filter, failure, switched_on); !attached) {
+Result<void> attach_registered(ct_ops& client, Failure& failure) {
+  if (auto attached = attach_if_switched_on(client, client.filter, failure); !attached) {
     ++client.generation;  // calls may have been seen before it failed: their exits are dropped
     return attached;
   }
@@ -318,9 +380,9 @@ Result<void> register_client(ct_ops& client, Failure& failure) {
   }
   if (!switched_on && client.is_permanent()) return ErrorCode::kSwitchedOff;
   client.order = ++last_order;
-  client.failed_modules = {};
+  client.failed_modules.clear();
   client.functions = 0;
-  return attach_if_switched_on(client, failure);
+  return attach_registered(client, failure);
 }
 
 Result<void> begin_unregister(ct_ops& client, Failure& failure) {
@@ -362,7 +424,7 @@ Result<void> enable_client(ct_ops& client, Failure& failure) {
   const OpenModules open;
   if (!client.is_registered()) return ErrorCode::kNotRegistered;
   if (client.state == ClientState::kRegistered) return {};
-  return attach_if_switched_on(client, failure);
+  return attach_registered(client, failure);
 }
 
 Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Failure& failure) {
@@ -373,7 +435,7 @@ Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Fai
   FunctionFilter copy;
   if (auto copied = copy.copy_from(filter); !copied) return copied;
   if (client.state == ClientState::kRegistered) {
-    if (auto attached = attach(client, copy, failure, switched_on); !attached) return attached;
+    if (auto attached = attach_if_switched_on(client, copy, failure); !attached) return attached;
   }
   client.filter = std::move(copy);
   return {};
@@ -392,6 +454,12 @@ Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failur
     if (open_module(*m)) blame(failure, *m, own->entry);
     failure.reason = kOwnTargetText;
     return Error(ErrorCode::kInvalidArgument, 0, target);
+  }
+  if (client.state == ClientState::kRegistered && !switched_on) {
+    const std::uint64_t before = std::exchange(client.target, target);
+    auto possible = attach_if_switched_on(client, client.filter, failure);
+    if (!possible) client.target = before;
+    return possible;
   }
   client.target = target;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
@@ -421,7 +489,8 @@ Result<void> set_switch(bool on, Failure& failure) {
   for (; reached < clients.size() && done; ++reached) {
     ct_ops& client = clients[reached];
     if (!registered(client)) continue;
-    done = on ? attach(client, client.filter, failure) : detach(client, failure);
+    // All that the clients had, but for what they could not have: then there is no conflict.
+    done = on ? attach(client, client.filter, failure, true, Modules::kNotFailed) : detach(client, failure);
     if (done && !on) ++client.generation;
     // Functions may have gone since: that is no reason to leave the rest off.
     if (on && !done && done.error().code == ErrorCode::kNoMatch) done = {};
@@ -434,7 +503,8 @@ Result<void> set_switch(bool on, Failure& failure) {
     if (!registered(clients[i])) continue;
     if (on) ++clients[i].generation;
     if (i + 1 == reached) break;  // it has changed nothing
-    static_cast<void>(on ? detach(clients[i], failure) : attach(clients[i], clients[i].filter, failure));
+    static_cast<void>(on ? detach(clients[i], failure)
+                         : attach(clients[i], clients[i].filter, failure, true, Modules::kNotFailed));
   }
   return done;
 }

@@ -222,6 +222,16 @@ void Transaction::apply(const Change& change, bool forward) {
   add ? ++client_.functions : --client_.functions;
 }
 
+void Transaction::claim() {
+  for (Change& change : changes_) {
+    change.took_slot = false;
+    SpecialSite* special = find_special(*change.record);
+    if (special == nullptr) continue;
+    if (client_.role == Role::kDirect) special->direct = &client_;
+    if (client_.is_redirect()) special->redirect = &client_;
+  }
+}
+
 bool Transaction::is_wanted(const SiteRecord& record) {
   if (record.set->count != 0) return true;
   const SpecialSite* special = find_special(record);

@@ -64,6 +64,9 @@ class Transaction {
   /// All functions that have the client shall lose it, but for those marked as staying. Errors: kOutOfMemory.
   base::Result<void> remove_rest(Module& module);
 
+  /// Instead of publish(): changes nothing but whose redirect or direct call the functions show, until
+  /// forget_owners(), and keeps the slots that these will need.
+  void claim();
   /// Does it. Errors: those of Patcher::toggle; everything is as it was then.
   base::Result<void> publish();
 

@@ -132,6 +132,80 @@ TEST(what_cannot_be_found_is_refused_while_off_too) {
   CHECK_OK(ct_free_ops(ops));
 }
 
+// Registers it as what it is: 0 a redirect, 1 a handler that may set the ip, 2 a direct call.
+static ct_ops* new_owner(int kind, const char* name, const char* pattern) {
+  ct_ops* ops = kind == 1 ? ct_new_callback(on_call, NULL, CT_IPMODIFY) : ct_new_ops(NULL, CT_NOT_PERMANENT);
+  CHECK_OK(ct_set_name(ops, name));
+  return filtered(ops, pattern);
+}
+static int register_owner(int kind, ct_ops* ops) {
+  if (kind == 0) return ct_register_redirect(ops, (void*)replaced_number);
+  return kind == 1 ? ct_register_ops(ops) : ct_register_direct(ops, count_direct);
+}
+
+/// Two that a function cannot both have: the second is refused whatever the switch says.
+static void check_conflict(int first_kind, int second_kind) {
+  ct_ops* first = new_owner(first_kind, "first", "number");
+  ct_ops* second = new_owner(second_kind, "second", "*number");
+  CHECK_OK(ct_set_notrace(second, "replaced_*", 0));
+  ct_ops* elsewhere = new_owner(second_kind, "elsewhere", "other_number");
+  CHECK_OK(ct_set_enabled(0));
+  CHECK_OK(register_owner(first_kind, first));
+  CHECK_FAILS(register_owner(second_kind, second), EBUSY, "the ops 'first'");
+  CHECK_TEXT(ct_error_text(), "'number'");
+  CHECK_OK(register_owner(second_kind, elsewhere));
+  CHECK_FAILS(ct_set_filter(elsewhere, "number", 0), EBUSY, "the ops 'first'");
+  CHECK_FAILS(register_owner(second_kind, second), EBUSY, "already");
+  char* off = enabled_functions();
+  CHECK_EQUAL(strlen(off), 0);
+  free(off);
+  CHECK_EQUAL(number() + other_number(), 11);
+
+  CHECK_OK(ct_set_enabled(1));
+  CHECK_TEXT(enabled_line("number"), " first");
+  CHECK_TEXT(enabled_line("other_number"), " elsewhere");
+  CHECK_OK(ct_set_enabled(0));
+  // What is disabled has no claim, and may find that another has come.
+  CHECK_OK(ct_disable_ops(first));
+  CHECK_OK(ct_free_ops(elsewhere));
+  CHECK_OK(register_owner(second_kind, second));
+  CHECK_FAILS(ct_enable_ops(first), EBUSY, "the ops 'second'");
+  CHECK_OK(ct_set_enabled(1));
+  CHECK_EQUAL(ct_ops_functions(second), 2);
+  CHECK_FAILS(ct_enable_ops(first), EBUSY, "the ops 'second'");
+  CHECK_OK(ct_set_enabled(0));
+  CHECK_OK(ct_free_ops(second));
+  CHECK_OK(ct_enable_ops(first));
+  CHECK_OK(ct_set_enabled(1));
+  CHECK_EQUAL(ct_ops_functions(first), 1);
+}
+TEST(two_redirects_while_off) { check_conflict(0, 0); }
+TEST(two_handlers_that_may_set_the_ip_while_off) { check_conflict(1, 1); }
+TEST(a_redirect_and_a_handler_that_may_set_the_ip_while_off) { check_conflict(0, 1); }
+TEST(a_handler_that_may_set_the_ip_and_a_redirect_while_off) { check_conflict(1, 0); }
+TEST(two_direct_calls_while_off) { check_conflict(2, 2); }
+
+TEST(a_redirect_and_a_direct_call_while_off) {
+  CHECK_OK(ct_set_enabled(0));
+  CHECK_OK(register_owner(0, new_owner(0, "redirect", "number")));
+  CHECK_OK(register_owner(2, new_owner(2, "direct", "number")));
+  CHECK_EQUAL(number(), 1);
+  CHECK_OK(ct_set_enabled(1));
+  CHECK_EQUAL(number(), 2);
+  CHECK_EQUAL(direct_calls, 1);
+}
+
+TEST(a_direct_call_modified_while_off) {
+  ct_ops* direct = new_owner(2, "direct", "number");
+  CHECK_OK(register_owner(2, direct));
+  CHECK_OK(ct_set_enabled(0));
+  CHECK_FAILS(ct_modify_direct(direct, (void*)number), EINVAL, "its own trampoline");
+  CHECK_OK(ct_modify_direct(direct, count_direct));
+  CHECK_OK(ct_set_enabled(1));
+  CHECK_EQUAL(number(), 1);
+  CHECK_EQUAL(direct_calls, 1);
+}
+
 TEST(permanent_clients_are_refused_while_off) {
   CHECK_OK(ct_set_enabled(0));
   ct_ops* permanent = filtered(ct_new_callback(on_call, NULL, CT_PERMANENT), "number");

@@ -51,14 +51,93 @@ TEST(the_first_registered_gets_the_module_and_the_other_says_why_not) {
   CHECK_OK(ct_free_ops(first));
   CHECK_EQUAL(work(1), 2);
   CHECK_OK(ct_disable_ops(second));
+  CHECK_EQUAL(ct_ops_failed_modules(second, NULL, 0), 1);
   CHECK_OK(ct_enable_ops(second));  // tries again
   CHECK_EQUAL(work(1), 2001);
-  CHECK_EQUAL(ct_ops_failed_modules(second, NULL, 0), 1);
+  CHECK_EQUAL(ct_ops_failed_modules(second, text, sizeof text), 0);
+  CHECK_EQUAL(text[0], 0);
   CHECK_OK(ct_unregister_redirect(second));
   CHECK_OK(ct_register_redirect(second, (void*)replaced_by_second));
   CHECK_EQUAL(ct_ops_failed_modules(second, text, sizeof text), 0);
   CHECK_OK(ct_free_ops(second));
   CHECK_EQUAL(dlclose(module), 0);
+}
+
+// The count is of modules that are there, and that the client is not attached to.
+TEST(a_failed_module_counts_until_it_is_unloaded_or_attached_to) {
+  ct_ops* first = waiting("first", "coming_work");
+  ct_ops* second = waiting("second", "coming_work");
+  CHECK_OK(ct_register_redirect(first, (void*)replaced_by_first));
+  CHECK_OK(ct_register_redirect(second, (void*)replaced_by_second));
+  char text[300];
+  for (int round = 0; round < 3; ++round) {
+    void* a;
+    load(&a);
+    void* b = dlopen("libcoming_b.so", RTLD_NOW);
+    CHECK_EQUAL(ct_ops_failed_modules(second, text, sizeof text), 2);
+    CHECK_TEXT(text, "libcoming_b.so: ");
+    CHECK_EQUAL(dlclose(b), 0);
+    CHECK_EQUAL(ct_ops_failed_modules(second, text, sizeof text), 1);
+    CHECK_TEXT(text, "libcoming_a.so: ");
+    CHECK_FAILS(ct_set_filter(second, "*coming_work", 1), EBUSY, "'first'");
+    CHECK_EQUAL(ct_ops_failed_modules(second, NULL, 0), 1);
+    if (round == 0) {
+      CHECK_EQUAL(dlclose(a), 0);
+    } else if (round == 1) {
+      CHECK_OK(ct_set_filter(second, "coming_other_work", 1));
+      CHECK_EQUAL(ct_ops_functions(second), 1);
+      CHECK_EQUAL(ct_ops_failed_modules(second, text, sizeof text), 0);
+      CHECK_EQUAL(dlclose(a), 0);
+      CHECK_OK(ct_set_filter(second, "coming_work", 1));
+    } else {
+      CHECK_OK(ct_disable_ops(first));
+      CHECK_OK(ct_set_filter(second, "coming_work", 1));
+    }
+    CHECK_EQUAL(ct_ops_failed_modules(second, text, sizeof text), 0);
+    CHECK_EQUAL(text[0], 0);
+  }
+  CHECK_FAILS(ct_enable_ops(first), EBUSY, "'second'");
+}
+
+// What could not be had while the switch was off is as if it had been on.
+TEST(modules_that_come_while_the_switch_is_off_are_for_the_first_registered) {
+  ct_ops* ops[3];
+  for (int i = 0; i < 3; ++i) {
+    static const char* const kNames[] = {"first", "second", "third"};
+    ops[i] = ct_new_ops(NULL, CT_ALLOW_NO_MATCH | CT_NOT_PERMANENT);
+    CHECK_OK(ct_set_name(ops[i], kNames[i]));
+    CHECK_OK(ct_set_filter(ops[i], i == 2 ? "coming_other_work" : "coming_*work", 0));
+  }
+  CHECK_OK(ct_register_redirect(ops[0], (void*)replaced_by_first));
+  CHECK_OK(ct_set_enabled(0));
+  CHECK_OK(ct_register_redirect(ops[1], (void*)replaced_by_second));
+  void* module;
+  int (*work)(int) = load(&module);
+  CHECK_EQUAL(work(1), 2);
+  char text[300];
+  CHECK_EQUAL(ct_ops_failed_modules(ops[1], text, sizeof text), 1);
+  CHECK_TEXT(text, "libcoming_a.so: 'coming_work': a function has a redirect already");
+  CHECK_TEXT(text, "the ops 'first'");
+  CHECK_FAILS(ct_register_redirect(ops[2], (void*)replaced_by_second), EBUSY, "'first'");
+  for (int round = 0; round < 2; ++round) {
+    CHECK_OK(ct_set_enabled(1));
+    CHECK_EQUAL(work(1), 1001);
+    CHECK_EQUAL(ct_ops_functions(ops[0]), 2);
+    CHECK_EQUAL(ct_ops_functions(ops[1]), 0);
+    CHECK_EQUAL(ct_ops_failed_modules(ops[1], NULL, 0), 1);
+    CHECK_OK(ct_set_enabled(0));
+  }
+  // Free again, but nobody has asked for it.
+  CHECK_OK(ct_free_ops(ops[0]));
+  CHECK_OK(ct_register_redirect(ops[2], (void*)replaced_by_second));
+  CHECK_OK(ct_set_enabled(1));
+  CHECK_EQUAL(work(1), 2);
+  CHECK_EQUAL(ct_ops_functions(ops[2]), 1);
+  CHECK_EQUAL(ct_ops_failed_modules(ops[1], NULL, 0), 1);
+  CHECK_OK(ct_free_ops(ops[2]));
+  CHECK_OK(ct_set_filter(ops[1], "coming_*work", 1));
+  CHECK_EQUAL(work(1), 2001);
+  CHECK_EQUAL(ct_ops_failed_modules(ops[1], NULL, 0), 0);
 }
 
 static unsigned calls;
