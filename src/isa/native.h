@@ -3,18 +3,21 @@
 
 #if defined(__x86_64__)
 #include "isa/x86_64/cpu.h"
+#include "isa/x86_64/memory.h"
 #include "isa/x86_64/syscall.h"
 namespace calltap::isa {
 namespace native = x86_64;
 }
 #elif defined(__aarch64__)
 #include "isa/aarch64/cpu.h"
+#include "isa/aarch64/memory.h"
 #include "isa/aarch64/syscall.h"
 namespace calltap::isa {
 namespace native = aarch64;
 }
 #elif defined(__riscv) && __riscv_xlen == 64
 #include "isa/riscv64/cpu.h"
+#include "isa/riscv64/memory.h"
 #include "isa/riscv64/syscall.h"
 namespace calltap::isa {
 namespace native = riscv64;

@@ -15,19 +15,19 @@
 
 #include "isa/system.h"
 
+namespace native = calltap::isa::native;
+
 extern "C" {
 
 __attribute__((visibility("hidden"))) void* memcpy(void* __restrict to, const void* __restrict from,
                                                    std::size_t n) {
-  void* result = to;
-  __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
-  return result;
+  native::copy_bytes(to, from, n);
+  return to;
 }
 
 __attribute__((visibility("hidden"))) void* memset(void* to, int value, std::size_t n) {
-  void* result = to;
-  __asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(value) : "memory");
-  return result;
+  native::fill_bytes(to, value, n);
+  return to;
 }
 
 __attribute__((visibility("hidden"))) void* memmove(void* to, const void* from, std::size_t n) {
@@ -80,8 +80,6 @@ __attribute__((visibility("hidden"))) void* memchr(const void* memory, int value
 }
 
 namespace {
-
-namespace native = calltap::isa::native;
 
 /// As libc has it: -1 and errno.
 long checked(long result) {

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <ctime>
@@ -84,6 +85,36 @@ class SignalStorm {
 };
 
 constexpr std::uint64_t kSignals = 20'000;
+
+// Every alignment of both ends, and lengths of less than a word to several; what lies beside stays.
+TEST(NativeMemory, CopiesAndFillsWhatItIsAskedTo) {
+  constexpr std::size_t kMost = 80;
+  std::uint8_t from[kMost + 16];
+  for (std::size_t i = 0; i < sizeof from; ++i) from[i] = static_cast<std::uint8_t>(i + 1);
+  for (std::size_t in = 0; in < 8; ++in) {
+    for (std::size_t out = 0; out < 8; ++out) {
+      for (std::size_t n = 0; n <= kMost; ++n) {
+        std::uint8_t to[kMost + 16] = {};
+        std::uint8_t expected[sizeof to] = {};
+        native::copy_bytes(to + out, from + in, n);
+        for (std::size_t i = 0; i < n; ++i) expected[out + i] = from[in + i];
+        ASSERT_TRUE(std::equal(to, to + sizeof to, expected)) << in << ' ' << out << ' ' << n;
+        native::fill_bytes(to + out, 0x1a5, n);
+        for (std::size_t i = 0; i < n; ++i) expected[out + i] = 0xa5;
+        ASSERT_TRUE(std::equal(to, to + sizeof to, expected)) << out << ' ' << n;
+      }
+    }
+  }
+}
+
+TEST(NativeMemory, MovesDownwards) {
+  for (std::size_t distance = 1; distance <= 24; ++distance) {
+    std::uint8_t bytes[200];
+    for (std::size_t i = 0; i < sizeof bytes; ++i) bytes[i] = static_cast<std::uint8_t>(i);
+    native::copy_bytes(bytes, bytes + distance, 150);
+    for (std::size_t i = 0; i < 150; ++i) ASSERT_EQ(bytes[i], i + distance) << distance;
+  }
+}
 
 std::uint64_t counter = 0;
 volatile std::uint64_t handled = 0;
