@@ -7,7 +7,9 @@ set_target_properties(calltap-runtime PROPERTIES EXPORT_NAME calltap)
 install(TARGETS calltap-runtime EXPORT CalltapTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(TARGETS calltap-trampolines LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET calltap-trampolines)
+  install(TARGETS calltap-trampolines LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 configure_file(cmake/version.h.in ${CMAKE_BINARY_DIR}/include/calltap/version.h @ONLY)
 install(DIRECTORY include/ ${CMAKE_BINARY_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
