@@ -77,8 +77,8 @@ bool resolve_path(const link_map& map, bool is_program, char* path) {
   for (long rest = fd; count == 0 || rest != 0; rest /= 10)
     digits[count++] = static_cast<char>('0' + rest % 10);
   for (std::size_t at = 14; count > 0; ++at) link[at] = digits[--count];
-  const long n = native::system_call(SYS_readlink, reinterpret_cast<long>(link), reinterpret_cast<long>(path),
-                                     Module::kMaxPath - 1);
+  const long n = native::system_call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>(link),
+                                     reinterpret_cast<long>(path), Module::kMaxPath - 1);
   native::system_call(SYS_close, fd);
   if (n <= 0) return false;
   path[n] = '\0';
