@@ -11,6 +11,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "cli/exec_wrapper.h"
+
 namespace calltap::cli {
 namespace {
 
@@ -48,8 +50,8 @@ std::string output_of(std::vector<std::string> arguments, std::vector<std::strin
     return list;
   };
   pid_t child = 0;
-  const int error = ::posix_spawn(&child, arguments[0].c_str(), &actions, nullptr, pointers(arguments).data(),
-                                  pointers(environment).data());
+  const int error = ::posix_spawnp(&child, arguments[0].c_str(), &actions, nullptr,
+                                   pointers(arguments).data(), pointers(environment).data());
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   std::string text = error == 0 ? read_all(ends[0]) : std::string();
@@ -67,8 +69,14 @@ std::vector<std::string> loader_libraries(const std::string& interpreter, const 
   if (const char* path = ::getenv("LD_LIBRARY_PATH"); path != nullptr) {
     environment.push_back(std::string("LD_LIBRARY_PATH=") + path);
   }
+  std::string text = output_of({interpreter, program}, environment);
+  // The loader of another machine's programs needs the wrapper, and that the program.
+  if (std::vector<std::string> command = exec_wrapper(); text.empty() && !command.empty()) {
+    command.push_back(program);
+    text = output_of(std::move(command), std::move(environment));
+  }
   // "\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f...)", "\t/lib64/ld-linux-x86-64.so.2 (0x...)"
-  std::istringstream lines(output_of({interpreter, program}, std::move(environment)));
+  std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     const std::size_t begin = line.find('/');
     const std::size_t arrow = line.find("=> ");

@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "buffer/session_protocol.h"
+#include "cli/exec_wrapper.h"
 #include "cli/loader_libraries.h"
 #include "cli/row_filter.h"
 
@@ -77,12 +78,34 @@ void check_sites(const std::string& path, const RecordOptions& options) {
   if (!any) throw SourceError(describe_no_match(filter, rows));
 }
 
-[[noreturn]] void execute(const std::string& path, const RecordOptions& options, int report) {
-  ::sigprocmask(SIG_SETMASK, &options.signals, nullptr);
+/// What is executed: the program, or the wrapper with the program's path instead of its name.
+struct Command {
+  std::string file;
+  std::vector<std::string> words;
+};
+
+Command command_of(const std::string& path, const RecordOptions& options) {
+  Command command{path, exec_wrapper()};
+  if (command.words.empty()) {
+    command.words = options.command;
+    return command;
+  }
+  try {
+    command.file = find_command(command.words[0]);
+  } catch (const SourceError& error) {
+    throw SourceError(fmt::format("CALLTAP_EXEC_WRAPPER: {}", error.what()));
+  }
+  command.words.push_back(path);
+  command.words.insert(command.words.end(), options.command.begin() + 1, options.command.end());
+  return command;
+}
+
+[[noreturn]] void execute(const Command& command, const sigset_t& signals, int report) {
+  ::sigprocmask(SIG_SETMASK, &signals, nullptr);
   std::vector<char*> arguments;
-  for (const std::string& word : options.command) arguments.push_back(const_cast<char*>(word.c_str()));
+  for (const std::string& word : command.words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
-  ::execv(path.c_str(), arguments.data());
+  ::execv(command.file.c_str(), arguments.data());
   const int error = errno;
   static_cast<void>(!::write(report, &error, sizeof error));
   ::_exit(127);
@@ -113,6 +136,7 @@ std::string find_command(const std::string& word) {
 }
 
 void check_target(const std::string& path, const RecordOptions& options) {
+  static_cast<void>(command_of(path, options));      // reports a wrapper that does not exist
   make_filter(options.functions, options.excluded);  // reports syntax errors, also with --force
   if (is_script(path)) {
     if (options.force) return;
@@ -155,6 +179,7 @@ std::string find_runtime() {
 
 pid_t start_target(const std::string& path, const RecordOptions& options, const std::string& runtime,
                    const std::string& session) {
+  const Command command = command_of(path, options);
   int report[2];
   if (::pipe2(report, O_CLOEXEC) != 0)
     throw SourceError(fmt::format("cannot start: {}", std::strerror(errno)));
@@ -166,7 +191,7 @@ pid_t start_target(const std::string& path, const RecordOptions& options, const 
     calm_address_sanitizer(path);
     ::setenv("LD_PRELOAD", preload.c_str(), 1);
     ::setenv(buffer::kSessionVariable, session.c_str(), 1);
-    execute(path, options, report[1]);
+    execute(command, options.signals, report[1]);
   }
   const int fork_error = errno;
   ::close(report[1]);
@@ -174,7 +199,7 @@ pid_t start_target(const std::string& path, const RecordOptions& options, const 
   const bool failed = ::read(report[0], &error, sizeof error) == sizeof error;
   ::close(report[0]);
   if (child < 0) throw SourceError(fmt::format("cannot start: {}", std::strerror(fork_error)));
-  if (failed) throw SourceError(fmt::format("{}: {}", path, std::strerror(error)));
+  if (failed) throw SourceError(fmt::format("{}: {}", command.file, std::strerror(error)));
   return child;
 }
 

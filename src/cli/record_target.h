@@ -19,8 +19,8 @@ void check_target(const std::string& path, const RecordOptions& options);
 /// libcalltap.so beside this program (build tree or installation). Throws SourceError.
 std::string find_runtime();
 
-/// Starts the command with the runtime preloaded into it and its children. Throws SourceError if it cannot be
-/// executed.
+/// Starts the command, by the wrapper if there is one, with the runtime preloaded into it and its children.
+/// Throws SourceError if it cannot be executed.
 pid_t start_target(const std::string& path, const RecordOptions& options, const std::string& runtime,
                    const std::string& session);
 

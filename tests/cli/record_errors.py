@@ -18,6 +18,12 @@ def test_no_such_program_keeps_the_older_recording(session):
     expect(session.reported()["work"] == 10, "the older recording is gone")
 
 
+def test_no_such_wrapper(session):
+    session.environment["CALLTAP_EXEC_WRAPPER"] = "no_such_wrapper -x"
+    expect_refused(session.record([], "calls_many", "10"), "CALLTAP_EXEC_WRAPPER", "no_such_wrapper")
+    expect(not session.directory.exists(), "a recording was made all the same")
+
+
 def test_no_program_at_all(session):
     for words in ([], ["--"], ["-o", "elsewhere"]):
         process = session.run([session.calltap, "record", *words])

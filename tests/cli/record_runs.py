@@ -48,6 +48,19 @@ def test_program_found_in_path(session):
     expect_exact(session)
 
 
+def test_wrapper_starts_the_program(session):
+    wrapper = session.folder / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\necho "$@" > {session.folder}/words\nshift\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    words = [str(wrapper), "word", *session.environment.get("CALLTAP_EXEC_WRAPPER", "").split()]
+    session.environment["CALLTAP_EXEC_WRAPPER"] = " ".join(words)
+    process = session.record([], "calls_many", "10", "exit", "3")
+    expect(process.returncode == 3, f"{process.returncode}: {process.stderr}")
+    expect_exact(session)
+    started = (session.folder / "words").read_text()
+    expect(started.startswith("word ") and started.endswith(f"{session.targets / 'calls_many'} 10 exit 3\n"), started)
+
+
 def test_standard_input_reaches_the_program(session):
     text = "words\n" * 10000
     process = session.record([], "calls_many", "10", "echo", input=text)
