@@ -128,10 +128,10 @@ int ct_set_notrace(ct_ops* ops, const char* pattern, int reset);
 int ct_set_filter_symbol(ct_ops* ops, const char* symbol, int reset);
 /* Exactly the function at this address, whatever other patterns than notrace say; with `remove`, all but it.
  * The addresses of a module are forgotten when it is unloaded; a filter of addresses that has none left
- * selects nothing. -ENXIO: it is not the entry of a function of a loaded module that can be attached to; the
- * text says where it is instead (inside a function, in a module without entries, in no module; or the address
- * that a program linked without -pie sees of a library's function, which is that of its own jump to it: name
- * the function instead). */
+ * selects nothing. In a program linked without -pie the address of a library's function is that of a jump in
+ * the program: the function is meant, here and wherever this interface takes one. -ENXIO: it is not the entry
+ * of a function of a loaded module that can be attached to; the text says where it is instead (inside a
+ * function, in a module without entries, in no module). */
 int ct_set_filter_ip(ct_ops* ops, uint64_t ip, int remove, int reset);
 
 /* ----------------------------------------------------------------------

@@ -274,9 +274,10 @@ int ct_set_filter_symbol(ct_ops* client, const char* symbol, int reset) {
 
 int ct_set_filter_ip(ct_ops* client, std::uint64_t ip, int remove, int reset) {
   return change_filter(__func__, client, [&](ops::FunctionFilter& filter, Failure& failure) -> Result<void> {
-    if (auto found = ops::check_entry(ip, failure); !found) return found;
+    auto function = ops::check_entry(ip, failure);
+    if (!function) return function.error();
     if (reset != 0) filter.clear_patterns(false);
-    return remove == 0 ? filter.add_address(ip) : filter.remove_address(ip);
+    return remove == 0 ? filter.add_address(*function) : filter.remove_address(*function);
   });
 }
 

@@ -19,9 +19,10 @@ enum class ClientState : std::uint8_t { kUnused, kIdle, kRegistered, kDisabled, 
 struct ct_ops : calltap::trampoline::Client {
   calltap::ops::ClientState state = calltap::ops::ClientState::kUnused;
   calltap::ops::Role role = calltap::ops::Role::kHandlers;
-  std::uint64_t order = 0;      // of registration
-  std::uint64_t target = 0;     // of a direct call or redirect
-  std::uint64_t functions = 0;  // it is attached to
+  std::uint64_t order = 0;            // of registration
+  std::uint64_t target = 0;           // of a direct call or redirect
+  std::uint64_t target_function = 0;  // where that leads, if it is an own jump of the program
+  std::uint64_t functions = 0;        // it is attached to
   /// The records of these functions if they were always few; else empty, and all records have to be looked
   /// at.
   calltap::base::Array<calltap::trampoline::SiteRecord*> records;

@@ -379,6 +379,7 @@ Result<void> register_client(ct_ops& client, Failure& failure) {
     return Error(ErrorCode::kNotExecutable, 0, client.target);
   }
   if (!switched_on && client.is_permanent()) return ErrorCode::kSwitchedOff;
+  client.target_function = meant_function(client.target);
   client.order = ++last_order;
   client.failed_modules.clear();
   client.functions = 0;
@@ -445,10 +446,11 @@ Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failur
   const OpenModules open;
   if (auto direct = check_registered(client, Role::kDirect, failure); !direct) return direct;
   if (!is_executable(target)) return Error(ErrorCode::kNotExecutable, 0, target);
+  const std::uint64_t function = meant_function(target);
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     const SiteRecord* own = nullptr;
     for_each_function(client, *m, [&](const SiteRecord& record) {
-      if (is_own_target(client, record, target)) own = &record;
+      if (is_own_target(client, record, function)) own = &record;
     });
     if (own == nullptr) continue;
     if (open_module(*m)) blame(failure, *m, own->entry);
@@ -456,12 +458,15 @@ Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failur
     return Error(ErrorCode::kInvalidArgument, 0, target);
   }
   if (client.state == ClientState::kRegistered && !switched_on) {
-    const std::uint64_t before = std::exchange(client.target, target);
+    const std::uint64_t before = std::exchange(client.target_function, function);
     auto possible = attach_if_switched_on(client, client.filter, failure);
-    if (!possible) client.target = before;
-    return possible;
+    if (!possible) {
+      client.target_function = before;
+      return possible;
+    }
   }
   client.target = target;
+  client.target_function = function;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
     for_each_function(client, *m, [](SiteRecord& record) { publish_handler(record); });
   }
@@ -509,7 +514,7 @@ Result<void> set_switch(bool on, Failure& failure) {
   return done;
 }
 
-Result<void> check_entry(std::uint64_t address, Failure& failure) {
+Result<std::uint64_t> check_entry(std::uint64_t address, Failure& failure) {
   const OpenModules open;
   return find_entry(address, failure);
 }
@@ -519,14 +524,23 @@ Result<void> check_symbol(std::string_view symbol, Failure& failure) {
   return find_symbol(symbol, failure);
 }
 
-std::uint64_t original_of(std::uint64_t entry) {
-  for (Module* m = first_module(); m != nullptr; m = m->next) {
-    const SiteRecord* record = m->patch.find(entry);
-    if (record == nullptr) continue;
-    remember_original(entry, record->body());
-    return record->body();
-  }
-  return 0;
+namespace {
+
+const SiteRecord* find_record(std::uint64_t entry) {
+  const SiteRecord* found = nullptr;
+  for (Module* m = first_module(); m != nullptr && found == nullptr; m = m->next)
+    found = m->patch.find(entry);
+  return found;
+}
+
+}  // namespace
+
+std::uint64_t original_of(std::uint64_t address) {
+  const SiteRecord* record = find_record(address);
+  if (record == nullptr) record = find_record(meant_function(address));
+  if (record == nullptr) return 0;
+  remember_original(address, record->body());
+  return record->body();
 }
 
 namespace {

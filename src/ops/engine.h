@@ -73,11 +73,11 @@ base::Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& 
 base::Result<void> set_switch(bool on, Failure& failure);
 bool is_switched_on();
 
-/// True if the function exists and can be attached to.
-base::Result<void> check_entry(std::uint64_t address, Failure& failure);
+/// Whether the function exists and can be attached to; for an address, which one it is (see find_entry).
+base::Result<std::uint64_t> check_entry(std::uint64_t address, Failure& failure);
 base::Result<void> check_symbol(std::string_view symbol, Failure& failure);
 /// Where the function's own code begins, past the sled; 0 if no client has ever been attached to it.
-std::uint64_t original_of(std::uint64_t entry);
+std::uint64_t original_of(std::uint64_t address);
 
 /// Writes a line for every function that has clients (see ct_enabled_functions) through `put`.
 void list_enabled_functions(void (*put)(void* context, std::string_view text), void* context);

@@ -6,32 +6,37 @@
 namespace calltap::ops {
 namespace {
 
-// An entry is one word, so that it is read whole: the function's address below, and above it how far its body
-// is.
-constexpr int kAddressBits = 48;
-constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kAddressBits) - 1;
+// Written under the engine's lock, read without: the body belongs to the address if this is there before and
+// after the body is read.
+struct Entry {
+  std::atomic<std::uint64_t> address;
+  std::atomic<std::uint64_t> body;
+};
 constexpr std::size_t kEntries = 1024;
-std::atomic<std::uint64_t> entries[kEntries];
+Entry entries[kEntries];
 
-std::atomic<std::uint64_t>& place_of(std::uint64_t entry) {
-  return entries[(entry >> 4 ^ entry >> 14) % kEntries];  // functions are mostly aligned to 16
+Entry& place_of(std::uint64_t address) {
+  return entries[(address >> 4 ^ address >> 14) % kEntries];  // functions are mostly aligned to 16
 }
 
 }  // namespace
 
-std::uint64_t remembered_original(std::uint64_t entry) {
-  const std::uint64_t word = place_of(entry).load(std::memory_order_acquire);
-  return word != 0 && (word & kAddressMask) == entry ? entry + (word >> kAddressBits) : 0;
+std::uint64_t remembered_original(std::uint64_t address) {
+  const Entry& entry = place_of(address);
+  if (address == 0 || entry.address.load(std::memory_order_acquire) != address) return 0;
+  const std::uint64_t body = entry.body.load(std::memory_order_acquire);
+  return entry.address.load(std::memory_order_relaxed) == address ? body : 0;
 }
 
-void remember_original(std::uint64_t entry, std::uint64_t body) {
-  const std::uint64_t distance = body - entry;
-  if (entry > kAddressMask || distance >> (64 - kAddressBits) != 0) return;
-  place_of(entry).store(entry | distance << kAddressBits, std::memory_order_release);
+void remember_original(std::uint64_t address, std::uint64_t body) {
+  Entry& entry = place_of(address);
+  entry.address.store(0, std::memory_order_relaxed);
+  entry.body.store(body, std::memory_order_release);
+  entry.address.store(address, std::memory_order_release);
 }
 
 void forget_originals() {
-  for (auto& entry : entries) entry.store(0, std::memory_order_release);
+  for (Entry& entry : entries) entry.address.store(0, std::memory_order_release);
 }
 
 }  // namespace calltap::ops

@@ -6,10 +6,11 @@
 
 namespace calltap::ops {
 
-/// Address of the function's own code past the sled; 0 if it is not remembered. Any context, without a lock.
-std::uint64_t remembered_original(std::uint64_t entry);
+/// Address of the own code past the sled of the function that a program means by the address; 0 if it is not
+/// remembered. Any context, without a lock.
+std::uint64_t remembered_original(std::uint64_t address);
 /// Under the engine's lock.
-void remember_original(std::uint64_t entry, std::uint64_t body);
+void remember_original(std::uint64_t address, std::uint64_t body);
 /// A module is gone: another function may come to be where its functions were. Under the engine's lock.
 void forget_originals();
 

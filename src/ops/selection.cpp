@@ -6,6 +6,7 @@
 #include "ops/suggestions.h"
 #include "ops/transaction.h"
 #include "site/demangler.h"
+#include "site/imports.h"
 
 namespace calltap::ops {
 namespace {
@@ -104,6 +105,23 @@ Result<void> check_site(const Module& module, const site::Site& site, Failure& f
   return site.problem == site::SiteProblem::kNone ? Result<void>() : refuse(failure, module, site);
 }
 
+/// A module's file for as long as the object lives; what is open already stays so.
+class OpenForNow {
+ public:
+  explicit OpenForNow(Module& module) : module_(module), was_open_(module.is_open) {
+    if (module.is_usable) static_cast<void>(open_module(module));
+  }
+  ~OpenForNow() {
+    if (!was_open_ && module_.is_open && module_.site_count == 0) close_module(module_);
+  }
+  OpenForNow(const OpenForNow&) = delete;
+  OpenForNow& operator=(const OpenForNow&) = delete;
+
+ private:
+  Module& module_;
+  bool was_open_;
+};
+
 /// What is at an address that is no function's entry. `failure` gets where that is. The module is open.
 std::string_view describe_address(const Module& module, base::LinkAddress address, Failure& failure) {
   if (!module.file.is_code(address)) return "it is in the module's data";
@@ -124,24 +142,44 @@ std::string_view describe_address(const Module& module, base::LinkAddress addres
 
 }  // namespace
 
-Result<void> find_entry(std::uint64_t address, Failure& failure) {
-  Module* module = find_module(address);
-  if (module == nullptr) {
-    failure.reason = "it is in no module";
-    return Error(ErrorCode::kNotAnEntry, 0, address);
+std::uint64_t meant_function(std::uint64_t address) {
+  Module* program = find_module(address);
+  if (program == nullptr || program->load_bias != 0) return address;  // the addresses of -pie are true
+  const OpenForNow open(*program);
+  if (!program->is_open) return address;
+  const std::string_view name = site::imported_function(program->file, base::LinkAddress(address));
+  if (name.empty()) return address;
+  // The first in the order of loading is the definition for all; the newest module is the first here.
+  std::uint64_t found = 0;
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    const OpenForNow open_too(*m);
+    if (!m->is_open) continue;
+    const base::LinkAddress function = site::exported_function(m->file, name);
+    if (function.value != 0) found = base::to_target(function, m->load_bias).value;
   }
+  return found;
+}
+
+Result<std::uint64_t> find_entry(std::uint64_t given, Failure& failure) {
+  const auto is_none = [&](std::string_view why) {
+    failure.reason = why;
+    return Error(ErrorCode::kNotAnEntry, 0, given);
+  };
+  const std::uint64_t address = meant_function(given);
+  Module* module = find_module(address != 0 ? address : given);
+  if (module == nullptr) return is_none("it is in no module");
   blame(failure, module->name());
-  if (module->site_count == 0) {
-    failure.reason = "no function of the module was compiled with an entry";
-    return Error(ErrorCode::kNotAnEntry, 0, address);
-  }
-  if (auto opened = open_module(*module); !opened) return Error(ErrorCode::kNotAnEntry, 0, address);
+  if (address == 0 && given != 0)
+    return is_none("it is a jump to a function of which no module says where it is");
+  if (module->site_count == 0) return is_none("no function of the module was compiled with an entry");
+  if (auto opened = open_module(*module); !opened)
+    return is_none("the module's file cannot be read any more");
   if (const auto sites = module->sites_at(address); !sites.empty()) {
-    return check_site(*module, sites.front(), failure);
+    if (auto usable = check_site(*module, sites.front(), failure); !usable) return usable.error();
+    return address;
   }
-  failure.reason =
-      describe_address(*module, base::to_link(base::TargetAddress(address), module->load_bias), failure);
-  return Error(ErrorCode::kNotAnEntry, 0, address);
+  return is_none(
+      describe_address(*module, base::to_link(base::TargetAddress(address), module->load_bias), failure));
 }
 
 Result<void> find_symbol(std::string_view symbol, Failure& failure) {

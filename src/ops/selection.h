@@ -20,8 +20,11 @@ base::Result<void> select_sites(Module& module, const Matcher& matcher, base::Ar
 // What a client names one by one has to be there, and be a function that can be attached to: `failure` says
 // what is wrong with it otherwise. These leave modules open. Under the engine's lock.
 
-/// Errors: kNotAnEntry, kSiteNotPatchable.
-base::Result<void> find_entry(std::uint64_t address, Failure& failure);
+/// The function that a program means by the address: if that is of a jump of its own (site/imports.h), the
+/// one that this leads to, 0 if it cannot be found; else what is at the address itself.
+std::uint64_t meant_function(std::uint64_t address);
+/// The address of the function that is meant. Errors: kNotAnEntry, kSiteNotPatchable.
+base::Result<std::uint64_t> find_entry(std::uint64_t address, Failure& failure);
 /// Errors: kNoMatch, with symbols like it; kSiteNotPatchable; kOutOfMemory.
 base::Result<void> find_symbol(std::string_view symbol, Failure& failure);
 

@@ -100,7 +100,7 @@ Transaction::~Transaction() {
 Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
   if (has_client(record, client_))
     return staying_.push_back(&record) ? Result<void>() : ErrorCode::kOutOfMemory;
-  if (is_own_target(client_, record, client_.target)) {
+  if (is_own_target(client_, record, client_.target_function)) {
     failure_.reason = kOwnTargetText;
     return ErrorCode::kInvalidArgument;
   }
