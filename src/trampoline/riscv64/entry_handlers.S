@@ -1,0 +1,64 @@
+// Trampolines that run clients' handlers at the entry only: ct_entry for handlers that use general registers only,
+// ct_entry_vectors for others. Register contract, stack and steps: handlers.inc.
+//
+// Unwinding: functions with a constant stack frame.
+#include "trampoline/riscv64/handlers.inc"
+
+        .section calltap_trampolines, "ax", @progbits
+        .hidden ct_imports, ct_personality_reference, __start_calltap_trampolines, __stop_calltap_trampolines
+
+.macro ENTRY name, vectors
+        .globl  \name, \name\()_called, \name\()_threw
+        .hidden \name, \name\()_called, \name\()_threw
+        .type   \name, @function
+        .p2align 6
+\name:
+        .cfi_startproc
+        .cfi_personality 0x9b, ct_personality_reference
+        BEGIN   \name, \vectors, 0
+        COUNT_HIT
+        ld      a2, CT_SET_CLIENT(t4)
+        li      a4, 0
+        CALL_ENTRY BASE(\vectors)
+\name\()_called:
+  .if \vectors
+        RESTORE_VECTORS
+  .endif
+        lw      t1, BASE(\vectors) + CT_REGS_FLAGS(sp)
+        bnez    t1, .Lchanged_\name
+        LEAVE_GUARD_FAST
+.Lunchanged_\name:
+        RESTORE_ARGUMENTS BASE(\vectors)
+        ld      t1, CT_RECORD_TARGET(t0)
+.Lgo_on_\name:
+        JUMP_ON \vectors
+
+\name\()_threw:
+        CATCH   \name\()_called
+
+.Lchanged_\name:
+        LEAVE_GUARD BASE(\vectors)
+        IF_CHANGED BASE(\vectors), .Loverride_\name, .Lset_ip_\name
+        j       .Lunchanged_\name
+.Lset_ip_\name:
+        RESTORE_ARGUMENTS BASE(\vectors)
+        ld      t1, BASE(\vectors) + CT_REGS_TARGET(sp)
+        j       .Lgo_on_\name
+.Loverride_\name:
+        LOAD_OVERRIDE BASE(\vectors)
+        ld      a0, BASE(\vectors) + CT_REGS_A0(sp)
+        ld      a1, BASE(\vectors) + CT_REGS_A0 + 8(sp)
+        .cfi_remember_state
+        GIVE_STACK TO_ENTRY(\vectors)
+        ret
+        .cfi_restore_state
+
+        BEGIN_SLOW \name, \vectors, 0
+        .cfi_endproc
+        .size   \name, . - \name
+.endm
+
+        ENTRY   ct_entry, 0
+        ENTRY   ct_entry_vectors, 1
+
+        .section .note.GNU-stack, "", @progbits
