@@ -106,8 +106,9 @@ int ct_set_name(ct_ops* ops, const char* name);
  * filters
  *
  * An ops is attached to every function that its filter selects, in modules loaded now or later. No pattern:
- * all functions. Direct calls, redirects and CT_IPMODIFY need a pattern without "!", a symbol or an address
- * (-EINVAL): what changes functions is for those that were named. Notrace patterns win. A pattern is
+ * all functions. Direct calls, redirects and CT_IPMODIFY need a filter that begins with a pattern without
+ * "!", with a symbol, or has an address (-EINVAL): what changes functions is for those that were named.
+ * Notrace patterns win. A pattern is
  *
  *   ["!"] [module-glob ":"] name-glob        with  *  ?  [abc]  [a-z]  [!a-z]  \x
  *

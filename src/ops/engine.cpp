@@ -334,8 +334,8 @@ bool is_leaving(const ct_ops& client, std::uint64_t generation) {
 
 /// What changes what functions do is for those that were named, as in the kernel.
 Result<void> check_filter(const ct_ops& client, const FunctionFilter& filter, Failure& failure) {
-  if ((client.role == Role::kHandlers && !client.is_redirect()) || filter.adds()) return {};
-  if (!filter.empty()) failure.reason = "the filter only says what to leave out";
+  if ((client.role == Role::kHandlers && !client.is_redirect()) || !filter.starts_from_all()) return {};
+  if (!filter.empty()) failure.reason = "the filter begins with what to leave out, of all functions";
   return ErrorCode::kNoFilter;
 }
 

@@ -123,7 +123,16 @@ void FunctionFilter::print(std::span<char> out) const {
   out[used] = '\0';
 }
 
-bool FunctionFilter::adds() const { return by_address_ || adds_by_text(); }
+bool FunctionFilter::starts_from_all() const {
+  bool is_first = true;
+  bool from_all = !by_address_;
+  for_each([&](Entry entry, std::string_view text) {
+    if (entry == Entry::kNotrace) return;
+    if (is_first && (entry == Entry::kSymbol || !text.starts_with('!'))) from_all = false;
+    is_first = false;
+  });
+  return from_all;
+}
 
 bool FunctionFilter::adds_by_text() const {
   bool found = false;
@@ -135,9 +144,7 @@ bool FunctionFilter::adds_by_text() const {
 
 Result<void> Matcher::prepare(const FunctionFilter& filter) {
   filter_ = &filter;
-  // A list that begins with "!" starts from all, but for addresses.
-  starts_from_all_ = !filter.by_address_;
-  bool is_first = true;
+  starts_from_all_ = filter.starts_from_all();
   Result<void> done;
   filter.for_each([&](FunctionFilter::Entry kind, std::string_view text) {
     Rule rule;
@@ -148,10 +155,6 @@ Result<void> Matcher::prepare(const FunctionFilter& filter) {
       rule.pattern = *parsed;
     } else if (done) {
       done = parsed.error();
-    }
-    if (kind != FunctionFilter::Entry::kNotrace) {
-      if (is_first && !rule.pattern.remove) starts_from_all_ = false;
-      is_first = false;
     }
     if (done && !rules_.push_back(rule)) done = ErrorCode::kOutOfMemory;
   });

@@ -32,9 +32,9 @@ class FunctionFilter {
   void print(std::span<char> out) const;
 
   [[nodiscard]] bool empty() const { return text_.empty() && removed_.empty() && !by_address_; }
-  /// It says what to select, not only what of all functions to leave out. An address counts also when it is
-  /// gone.
-  [[nodiscard]] bool adds() const;
+  /// What it says is only what to leave out of all functions: nothing comes first that selects. Addresses
+  /// select also when they are gone.
+  [[nodiscard]] bool starts_from_all() const;
   /// There were addresses, and nothing else that selects; all of them are gone.
   [[nodiscard]] bool has_lost_all() const;
   /// Functions were named one by one: then each of them must be one that can be patched.

@@ -85,24 +85,31 @@ static void check_nothing_selected(void (*leave_out)(ct_ops*)) {
   begin();
   ct_ops* ops = ct_new_ops(NULL, 0);
   leave_out(ops);
-  CHECK_FAILS(ct_register_direct(ops, count_direct), EINVAL, "only says what to leave out");
-  CHECK_FAILS(ct_register_redirect(ops, (void*)replacement), EINVAL, "only says what to leave out");
+  CHECK_FAILS(ct_register_direct(ops, count_direct), EINVAL, "begins with what to leave out");
+  CHECK_FAILS(ct_register_redirect(ops, (void*)replacement), EINVAL, "begins with what to leave out");
   ct_ops* handler = ct_new_callback(on_call, NULL, CT_IPMODIFY);
   leave_out(handler);
-  CHECK_FAILS(ct_register_ops(handler), EINVAL, "only says what to leave out");
-  CHECK_OK(ct_set_filter(ops, "other", 0));
+  CHECK_FAILS(ct_register_ops(handler), EINVAL, "begins with what to leave out");
+  CHECK_OK(ct_set_filter(ops, "other", 1));
   CHECK_OK(ct_register_direct(ops, count_direct));
+  CHECK_EQUAL(ct_ops_functions(ops), 1);
   CHECK_FAILS(ct_set_filter(ops, NULL, 1), EINVAL, "needs a filter");
-  CHECK_FAILS(ct_set_filter(ops, "!attached", 1), EINVAL, "only says what to leave out");
-  CHECK(ct_ops_functions(ops) != 0);
+  CHECK_FAILS(ct_set_filter(ops, "!attached", 1), EINVAL, "begins with what to leave out");
+  CHECK_EQUAL(ct_ops_functions(ops), 1);
   CHECK_OK(ct_free_ops(ops));
   end();
 }
 static void leave_out_by_notrace(ct_ops* ops) { CHECK_OK(ct_set_notrace(ops, "attached", 0)); }
 static void leave_out_by_pattern(ct_ops* ops) { CHECK_OK(ct_set_filter(ops, "!attached", 0)); }
+// The first pattern decides: all but one, and that one too.
+static void leave_out_first(ct_ops* ops) {
+  CHECK_OK(ct_set_filter(ops, "!attached", 0));
+  CHECK_OK(ct_set_filter(ops, "attached", 0));
+}
 static void leave_out_by_address(ct_ops* ops) { CHECK_OK(ct_set_filter_ip(ops, (uintptr_t)attached, 1, 0)); }
 TEST(only_notrace_for_direct_calls_and_redirects) { check_nothing_selected(leave_out_by_notrace); }
 TEST(only_all_but_for_direct_calls_and_redirects) { check_nothing_selected(leave_out_by_pattern); }
+TEST(all_but_comes_first_for_direct_calls_and_redirects) { check_nothing_selected(leave_out_first); }
 TEST(only_a_removed_address_for_direct_calls_and_redirects) { check_nothing_selected(leave_out_by_address); }
 
 TEST(addresses_that_are_no_functions_entries) {
