@@ -126,7 +126,8 @@ void Pool::keep_packet(std::uint32_t index) const {
 void Pool::queue_packet(std::uint32_t index) const {
   Control& c = control();
   descriptor(index).state.store(static_cast<std::uint32_t>(PacketState::kFull), std::memory_order_release);
-  const std::uint32_t ticket = c.queue_tail.fetch_add(1, std::memory_order_relaxed);
+  // In the order of tickets: the place was emptied before a packet was given back that has an earlier one.
+  const std::uint32_t ticket = c.queue_tail.fetch_add(1, std::memory_order_acq_rel);
   queue(ticket).store(index + 1, std::memory_order_release);
   c.full_sequence.fetch_add(1, std::memory_order_seq_cst);
   if (c.tool_sleeps.load(std::memory_order_seq_cst) != 0) isa::futex_wake(&c.full_sequence, 1, true);
