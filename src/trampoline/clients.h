@@ -91,6 +91,8 @@ struct alignas(64) Guard {
   std::uint32_t reserved = 0;
   Guard* next = nullptr;  // all guards, newest first
 
+  /// By its thread. What a handler has done is done before its guard is seen to be left.
+  void set(std::uint64_t state) { __atomic_store_n(&word, state, __ATOMIC_RELEASE); }
   [[nodiscard]] bool is_entered() const { return word != 0 && word != kNoThread; }
   [[nodiscard]] std::uint64_t sp() const { return word & kSpMask; }
 };

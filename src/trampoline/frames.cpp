@@ -161,8 +161,11 @@ class YoungestBySlot {
   Entry* entries_ = nullptr;
 };
 
+/// With all that was done to it before, for another thread may have let it go.
+bool is_free(const CallFrame& frame) { return __atomic_load_n(&frame.owner, __ATOMIC_ACQUIRE) < 0; }
+
 bool is_settled(const ThreadState& thread, const CallFrame& frame) {
-  return frame.owner >= 0 && frame.home == thread.home && frame.sp != CallFrame::kNoStack &&
+  return !is_free(frame) && frame.home == thread.home && frame.sp != CallFrame::kNoStack &&
          &frame != thread.unwound;
 }
 
@@ -200,7 +203,7 @@ std::uint64_t sweep(ThreadState& thread) {
   std::uint64_t free_frames = 0;
   thread.free = &busy_frame;
   for_each_frame(thread, [&](CallFrame& frame) {
-    if (frame.owner >= 0) {
+    if (!is_free(frame)) {
       if (!is_settled(thread, frame)) return;
       if (may_return(thread, frame) && !youngest.supersedes(frame)) return;
       report_unwound(frame);
@@ -230,7 +233,7 @@ void add_chunk(ThreadState& thread, FrameChunk* chunk) {
 void put_frames_of(ThreadState& thread, FrameChunk* chunk, bool is_fresh) {
   for (std::uint32_t i = chunk->count; i-- > 0;) {
     CallFrame& frame = chunk->frames()[i];
-    if (is_fresh || frame.owner < 0) put_free(thread, frame);
+    if (is_fresh || is_free(frame)) put_free(thread, frame);
   }
 }
 
@@ -285,7 +288,7 @@ bool refill(ThreadState& thread) {
 
 CallFrame* claim(ThreadState& thread) {
   CallFrame* frame = thread.free;
-  if (frame == &busy_frame || frame->owner != CallFrame::kFree) {
+  if (frame == &busy_frame || !is_free(*frame)) {
     if (!refill(thread)) return nullptr;
     frame = thread.free;
   }

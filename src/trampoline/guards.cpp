@@ -50,7 +50,8 @@ Guard* take_guard(ThreadState& thread) {
   const auto tid = static_cast<std::uint32_t>(isa::current_tid());
   const GuardLock lock;
   Guard* guard = guards.load(std::memory_order_relaxed);
-  while (guard != nullptr && guard->tid != 0) guard = guard->next;
+  // Acquired: who finds that a thread has ended gives its guard free without the lock.
+  while (guard != nullptr && __atomic_load_n(&guard->tid, __ATOMIC_ACQUIRE) != 0) guard = guard->next;
   if (guard == nullptr) guard = make_guard();
   if (guard == nullptr) return nullptr;
   guard->tid = tid;
@@ -63,9 +64,9 @@ void enter_guard(Guard& guard, ct_regs& regs) {
   regs.guard = &guard;
   regs.saved_word = guard.word;
   const std::uint64_t epoch = guard.word == 0
-                                  ? ct_epoch.load(std::memory_order_relaxed) << CT_GUARD_EPOCH_SHIFT
+                                  ? ct_epoch.load(std::memory_order_acquire) << CT_GUARD_EPOCH_SHIFT
                                   : guard.word & ~Guard::kSpMask;
-  __atomic_store_n(&guard.word, epoch | reinterpret_cast<std::uint64_t>(&regs), __ATOMIC_RELEASE);
+  guard.set(epoch | reinterpret_cast<std::uint64_t>(&regs));
 }
 
 std::uint64_t current_epoch() { return ct_epoch.load(std::memory_order_seq_cst); }
@@ -93,7 +94,7 @@ Guard* first_guard() { return guards.load(std::memory_order_acquire); }
 void leave_abandoned(ThreadState& thread, Guard& guard, std::uint64_t sp) {
   if (sp < guard.sp() || !on_own_stack(thread, sp, guard.sp())) return;
   // A signal stack may be a part of the thread's stack.
-  if (!is_in_signal_handler(sp, guard.sp())) guard.word = 0;
+  if (!is_in_signal_handler(sp, guard.sp())) guard.set(0);
 }
 
 bool in_handler(std::uint64_t sp) {
@@ -115,7 +116,7 @@ void release_guard(ThreadState& thread) {
   if (guard->word == Guard::kNoThread) return;
   static constinit Guard ended = {.word = Guard::kNoThread};
   thread.guard = &ended;
-  guard->word = 0;
+  guard->set(0);
   const GuardLock lock;
   guard->tid = 0;
 }

@@ -88,7 +88,7 @@ void run_unwound_exits(CallFrame& frame) {
     if (client->generation == frame.generation) {
       code().call_exit_handler(regs.unwound_ip, regs.parent, client, &regs, frame.data);
     }
-    guard->word = regs.saved_word;
+    guard->set(regs.saved_word);
   }
   frame.client = nullptr;
 }

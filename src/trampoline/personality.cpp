@@ -62,7 +62,7 @@ void leave_guard() {
   Guard* guard = ct_thread.guard;
   if (!guard->is_entered()) return;
   const auto& regs = *reinterpret_cast<const ct_regs*>(guard->sp());
-  guard->word = (regs.flags & CT_REGS_NESTED) == 0 ? 0 : regs.saved_word;
+  guard->set((regs.flags & CT_REGS_NESTED) == 0 ? 0 : regs.saved_word);
 }
 
 /// An exception comes out of a handler.
