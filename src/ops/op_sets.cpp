@@ -1,6 +1,7 @@
 #include "ops/op_sets.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "ops/memory.h"
 #include "trampoline/code.h"
@@ -163,6 +164,8 @@ void release_set(const OpSet& given) {
   while (*link != &set) link = &(*link)->next;
   *link = set.next;
   if (last_change.to == &set || last_change.from == &set) last_change = {};
+  // Who enters a guard in a later epoch finds the site's new set: that is stored before the epoch is read.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   set.sites = trampoline::current_epoch();
   set.next = retired;
   retired = &set;
