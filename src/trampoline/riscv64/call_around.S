@@ -19,11 +19,9 @@
 // The body is called with ra, and jumps here use registers that return predictors do not look at (t1; not t0, which is
 // "the other link register"), so calls and returns stay paired.
 //
-// Unwinding. Before the frame is owned the CFA is the entry's sp as in any function. From then on, the caller's
-// registers are
-//   sp = the entry's sp, ra = [s1+CT_FRAME_RET], s1 = [s1+CT_FRAME_SAVED], CFA = the entry's sp + 16
-// The CFA is not the caller's sp: it must differ from the body's own CFA (sp), or libgcc's second phase, which knows a
-// handler's frame by its CFA, stops here instead of in the frame that has the handler.
+// Unwinding. The CFA is the entry's sp as in any function, but for the instruction that calls the body (CFI_IN_BODY).
+// From when the frame is owned, the caller's registers are
+//   sp = the entry's sp, ra = [s1+CT_FRAME_RET], s1 = [s1+CT_FRAME_SAVED]
 
 #include "trampoline/riscv64/call_frame.inc"
 
@@ -35,7 +33,6 @@
 #define SAVED_RA 72
 #define SAVED_T2 80
 #define STACK_BYTES 128
-#define CFI_CALLER_SP_ABOVE     .cfi_escape 0x16, 2, 3, 0x72, 0x80, 0x01  // STACK_BYTES as SLEB128
 
 .macro SAVE_TEMPORARIES
         sd      t2, SAVED_T2(sp)
@@ -87,8 +84,7 @@
         .cfi_remember_state
   .ifc \where, exit
         addi    sp, sp, -STACK_BYTES
-        .cfi_def_cfa_offset STACK_BYTES + 16
-        CFI_CALLER_SP_ABOVE
+        .cfi_def_cfa_offset STACK_BYTES
   .endif
         SAVE_REST
   .ifc \where, tail
@@ -235,8 +231,6 @@
         sd      ra, CT_FRAME_RET(t1)
         mv      s1, t1
         .cfi_remember_state
-        .cfi_def_cfa_offset STACK_BYTES + 16
-        CFI_CALLER_SP_ABOVE
         CFI_RETURN_IN_FRAME
         CFI_S1_IN_FRAME
 \name\()_owned:
@@ -245,12 +239,13 @@
         ENTER   \name, \record
         ld      t1, CT_RECORD_TARGET(t0)
         addi    sp, sp, STACK_BYTES
-        .cfi_def_cfa_offset 16
-        CFI_CALLER_SP
+        CFI_IN_BODY
         jalr    t1
         .globl  \return_point
         .hidden \return_point
 \return_point:
+        .cfi_def_cfa sp, 0
+        .cfi_restore sp
         // s1 = the frame; a0, a1, fa0 and fa1 hold the result. t0 to t6 and a2 to a7 are free.
         GET_THREAD
         ld      t1, CT_THREAD_TOP(t6)
@@ -287,8 +282,7 @@
   .endif
 
         // The newest frame lies at or below us: a longjmp, or another stack.
-        .cfi_def_cfa_offset STACK_BYTES + 16
-        CFI_CALLER_SP_ABOVE
+        .cfi_def_cfa_offset STACK_BYTES
 .Lcheck_stack_\name:
         CALL_SLOW CT_IMPORT_STACK_SLOW, entry
         j       .Lstack_checked_\name

@@ -75,8 +75,7 @@
         .cfi_same_value s0
         CFI_RETURN_IN_FRAME
         addi    sp, sp, TO_ENTRY(\vectors)
-        .cfi_def_cfa_offset 16
-        CFI_CALLER_SP
+        CFI_IN_BODY
         jalr    t1
 \return_point:
         // s1 = the call frame; a0, a1, fa0 and fa1 hold the result.
