@@ -98,12 +98,28 @@ void forget_special(const trampoline::SiteRecord& record) {
   first_free = place;
 }
 
-void publish_handler(trampoline::SiteRecord& record) {
-  const SpecialSite* special = find_special(record);
+namespace {
+
+/// Where the function's calls go on.
+std::uint64_t body_of(const trampoline::SiteRecord& record, const SpecialSite* special) {
   std::uint64_t body = record.body();
   if (special != nullptr && special->redirect != nullptr && special->redirect->role == Role::kRedirect) {
     body = special->redirect->target;
   }
+  return body;
+}
+
+}  // namespace
+
+void clear_slot(const SpecialSite& site) {
+  trampoline::DirectSlot& slot = trampoline::code().direct_table[site.slot];
+  __atomic_store_n(&slot.body, body_of(*site.record, &site), __ATOMIC_RELEASE);
+  store(slot.direct, reinterpret_cast<std::uint64_t>(trampoline::code().direct_none));
+}
+
+void publish_handler(trampoline::SiteRecord& record) {
+  const SpecialSite* special = find_special(record);
+  const std::uint64_t body = body_of(record, special);
   std::uint64_t target = body;
   if (special != nullptr && special->slot != SpecialSite::kNoSlot) {
     trampoline::DirectSlot& slot = trampoline::code().direct_table[special->slot];

@@ -26,6 +26,9 @@ SpecialSite* find_special(const trampoline::SiteRecord& record);
 SpecialSite* make_special(trampoline::SiteRecord& record);
 /// Gives the site a slot if it has none. False if there are no more.
 bool take_slot(SpecialSite& site);
+/// The site, which has no direct call now, gets one: makes its slot lead into the body. These stores must be
+/// ordered before publish_handler()'s (ops/quiescence.h).
+void clear_slot(const SpecialSite& site);
 /// The slot was taken last, and its site was never published: nobody has been through it.
 void give_slot_back(const trampoline::SiteRecord& record);
 /// No site has a direct call or redirect.

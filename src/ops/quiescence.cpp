@@ -2,6 +2,7 @@
 
 #include "isa/system.h"
 #include "patch/core_sync.h"
+#include "patch/memory_map.h"
 #include "trampoline/guards.h"
 #include "trampoline/handlers.h"
 
@@ -63,6 +64,11 @@ base::Result<std::uint64_t> wait_for_handlers() {
   for (Guard* guard = trampoline::first_guard(); guard != nullptr; guard = guard->next)
     wait_for(*guard, epoch);
   return epoch;
+}
+
+base::Result<void> order_stores() {
+  if (isa::native::kLoadsKeepOrder || patch::thread_count() == 1) return {};
+  return patch::synchronise_cores();
 }
 
 }  // namespace calltap::ops

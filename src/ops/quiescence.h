@@ -16,4 +16,8 @@ base::Result<std::uint64_t> wait_for_handlers();
 /// this returns. It is an old one while a handler runs for long; 0 without core synchronisation.
 std::uint64_t epoch_reached_by_all();
 
+/// Whoever loads what is stored after this loads also what was stored before it, without a dependency between
+/// the two loads. Errors: kCoreSyncUnavailable.
+base::Result<void> order_stores();
+
 }  // namespace calltap::ops

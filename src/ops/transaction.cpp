@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ops/direct_calls.h"
+#include "ops/quiescence.h"
 #include "ops/selection.h"
 #include "patch/memory_map.h"
 #include "trampoline/code.h"
@@ -118,6 +119,7 @@ Result<void> Transaction::add_site(Module& module, SiteRecord& record) {
     }
     took_slot = client_.role == Role::kDirect && special->slot == SpecialSite::kNoSlot;
     if (took_slot && !take_slot(*special)) return ErrorCode::kTooManyDirect;
+    if (client_.role == Role::kDirect) clear_slot(*special);
   }
   Change change = {&module, &record, record.set, record.set, true, record.is_on != 0, took_slot};
   if (client_.role == Role::kHandlers) {
@@ -270,6 +272,9 @@ void Transaction::note_functions(bool were_known) {
 }
 
 Result<void> Transaction::publish() {
+  if (client_.role == Role::kDirect) {
+    if (auto ordered = order_stores(); !ordered) return ordered;  // what is in the slots
+  }
   const bool were_known = client_.records.size() == client_.functions;
   for (const Change& change : changes_) apply(change, true);
   Result<void> done = toggle(true, false);

@@ -5,6 +5,9 @@
 
 namespace calltap::isa::aarch64 {
 
+/// Do a thread's loads happen in their order, as others' stores do?
+inline constexpr bool kLoadsKeepOrder = false;
+
 /// Ticks of the clock that events carry: the virtual counter, which all processors share.
 inline std::uint64_t read_clock() {
   std::uint64_t ticks;

@@ -5,6 +5,9 @@
 
 namespace calltap::isa::x86_64 {
 
+/// Do a thread's loads happen in their order, as others' stores do?
+inline constexpr bool kLoadsKeepOrder = true;
+
 /// Ticks of the clock that events carry.
 inline std::uint64_t read_clock() { return __builtin_ia32_rdtsc(); }
 
