@@ -19,11 +19,8 @@
 // is none the wiser. It is entered with an indirect branch, so where the program's pages are guarded (BTI) the body
 // begins with a landing pad: the patcher makes one of the sled's second NOP.
 //
-// Unwinding. Before the frame is owned the CFA is sp as in any function without a stack frame. From then on, the
-// caller's registers are
-//   sp = sp, x30 = [x19+CT_FRAME_RET], x19 = [x19+CT_FRAME_SAVED], CFA = sp+16
-// The CFA is not the caller's sp: it must differ from the body's own CFA (sp), or libgcc's second phase, which knows a
-// handler's frame by its CFA, stops here instead of in the frame that has the handler.
+// Unwinding. The CFA is the entry's sp as in any function, but for the instruction that calls the body (CFI_IN_BODY). From
+// the moment the frame is owned the caller's x30 and x19 are in it.
 
 #include "trampoline/aarch64/call_frame.inc"
 
@@ -31,7 +28,6 @@
 
 // What a slow path keeps: x0 to x8, x17, x18, x30.
 #define SLOW_BYTES 96
-#define CFI_CALLER_SP_SLOW      .cfi_escape 0x16, 31, 3, 0x8f, 0xe0, 0x00  // SLOW_BYTES as SLEB128
 
 .macro SAVE_REST
         sub     sp, sp, #SLOW_BYTES
@@ -57,11 +53,8 @@
 .macro CALL_SLOW import, owned=1
         .cfi_remember_state
         SAVE_REST
-  .if \owned
-        .cfi_def_cfa_offset SLOW_BYTES + 16
-        CFI_CALLER_SP_SLOW
-  .else
         .cfi_def_cfa_offset SLOW_BYTES
+  .if !\owned
         .cfi_offset 30, -8
   .endif
         mov     x0, x19
@@ -198,8 +191,6 @@
         str     x30, [x9, #CT_FRAME_RET]
         mov     x19, x9
         .cfi_remember_state
-        .cfi_def_cfa_offset 16
-        CFI_CALLER_SP
         CFI_RETURN_IN_FRAME
         CFI_X19_IN_FRAME
 \name\()_owned:
@@ -207,10 +198,12 @@
         LINK_FRAME \name, x11
         ENTER   \name, \record
         ldr     x16, [x17, #CT_RECORD_TARGET]
+        CFI_IN_BODY
         blr     x16
         .globl  \return_point
         .hidden \return_point
 \return_point:
+        CFI_BODY_LEFT
         // x19 = the frame; x0 to x8 and the vector registers hold the result.
         GET_THREAD
         ldr     x9, [x15, #CT_THREAD_TOP]
@@ -256,9 +249,9 @@
 
 \name\()_aside_end:
         .cfi_restore_state
-        .cfi_remember_state
         // No frame at hand: get one, or run the body unhooked.
 .Lno_frame_\name:
+        .cfi_remember_state
         SAVE_REST
         .cfi_def_cfa_offset SLOW_BYTES
         .cfi_offset 30, -8

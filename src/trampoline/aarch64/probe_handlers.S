@@ -7,14 +7,6 @@
         .section calltap_trampolines, "ax", %progbits
         .hidden ct_imports, ct_personality_reference, ct_free_blocks, __start_calltap_trampolines, __stop_calltap_trampolines
 
-// DW_CFA_val_expression(sp): DW_OP_breg31 0. DW_CFA_expression(x30): DW_OP_breg19 RET; (x19): DW_OP_breg19 SAVED.
-.macro CFI_IN_BODY
-        .cfi_def_cfa 31, 16
-        CFI_CALLER_SP
-        CFI_RETURN_IN_FRAME
-        .cfi_same_value 29
-.endm
-
 // Between name_owned and name_let_go x19 is the call frame.
 .macro PROBE name, vectors, return_point
         .globl  \name, \name\()_owned, \name\()_let_go, \name\()_entry_called, \name\()_entry_threw
@@ -80,14 +72,16 @@
 .Lgo_on_\name:
         .cfi_remember_state
         LEAVE_STACK
+        .cfi_same_value 29
+        CFI_RETURN_IN_FRAME
         CFI_IN_BODY
         blr     x16
 \return_point:
+        CFI_BODY_LEFT
         // x19 = the call frame; x0, x1 and the vector registers hold the result.
         ldr     x30, [x19, #CT_FRAME_RET]
         stp     x29, x30, [sp, #-16]!
-        .cfi_def_cfa_offset 32
-        .cfi_escape 0x16, 31, 2, 0x8f, 16  // the caller's sp is sp + 16
+        .cfi_def_cfa_offset 16
         mov     x29, sp
         .cfi_restore_state
         .cfi_remember_state
@@ -137,10 +131,9 @@
         ldr     x9, [x19, #CT_FRAME_PARENT]
         str     x9, [x15, #CT_THREAD_TOP]
         ldp     x0, x1, [x29, #REGS(X0)]
-        mov     sp, x29
-        ldr     x29, [sp], #16
-        CFI_IN_BODY
-        ldr     x30, [x19, #CT_FRAME_RET]
+        LEAVE_STACK
+        .cfi_def_cfa 31, 0
+        .cfi_same_value 29
         .cfi_same_value 30
 \name\()_let_go:
         mov     x10, x19
