@@ -48,7 +48,8 @@ std::string describe_no_match(const filter::Filter& filter, std::span<const Site
 
 std::string describe_no_sites(const std::string& subject) {
   return fmt::format(
-      "no patchable functions in {}: compile with -fpatchable-function-entry=18,16, or with "
+      "no patchable functions in {}: compile with " CALLTAP_ENTRY_FLAG
+      ", or with "
       "calltap_instrument(target) from CalltapInstrument.cmake; gold drops clang's entries if it is given "
       "--gc-sections",
       subject);
