@@ -1,6 +1,6 @@
 // Logs who takes which lock, through a direct call: the function calls a trampoline of ours
-// (log_lock_trampoline.S), nothing between. The log is switched on and off while threads contend for the
-// locks.
+// (log_lock_trampoline.S, of each architecture), nothing between. The log is switched on and off while
+// threads contend for the locks.
 #include <calltap/calltap.h>
 #include <pthread.h>
 #include <stdatomic.h>
