@@ -205,16 +205,17 @@ std::int32_t Discovery::consistent_pad() const {
 }
 
 void Discovery::locate_by_module(Site& site, LinkAddress next, std::int32_t module_pad) const {
-  const bool starts_here = starts_.contains(site.recorded);
+  // GCC's unwind entries begin behind the NOPs where these follow a landing pad: a second start, of the same
+  // function.
+  const LinkAddress before = site.recorded - rules_.landing_pad_bytes;
+  const bool starts_here = starts_.contains(site.recorded) || (lands_at(before) && starts_.contains(before));
   if (module_pad < 0 && !starts_here) return;
   LinkAddress entry = site.recorded + std::max(module_pad, 0);
   // Two candidates: the start that does not have the module's pad belongs to an empty function beside this
   // one.
   if (starts_here && !starts_.contains(entry)) entry = site.recorded;
   if (nops_end(site.recorded, next) < entry) return;
-  if (entry == site.recorded && lands_at(entry - rules_.landing_pad_bytes)) {
-    entry = entry - rules_.landing_pad_bytes;
-  }
+  if (entry == site.recorded && lands_at(before)) entry = before;
   site.problem = SiteProblem::kNone;
   place(site, entry, next);
 }
