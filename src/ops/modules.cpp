@@ -348,22 +348,12 @@ site::Demangler::Function demangle_function() { return trusted.demangle; }
 
 Result<void> watch_loader(void (*changed)()) {
   loader_changed = changed;
-  // glibc's _dl_debug_state is a lone `ret` (perhaps behind a landing pad) with alignment padding behind it,
-  // which nothing executes: room for a jump. Debuggers put a breakpoint there and are content with whatever
-  // bytes they find.
-  const std::uint64_t at = _r_debug.r_brk;
-  const auto* code = reinterpret_cast<const std::uint8_t*>(at);
-  constexpr std::uint8_t kLandingPad[] = {0xf3, 0x0f, 0x1e, 0xfa};
-  constexpr std::uint8_t kReturn = 0xc3;
-  constexpr std::uint64_t kJumpBytes = 5;
-  const std::uint64_t skip = std::memcmp(code, kLandingPad, sizeof kLandingPad) == 0 ? sizeof kLandingPad : 0;
-  const std::uint64_t room = 16 - at % 16;
-  if (at == 0 || code[skip] != kReturn || room < skip + kJumpBytes) {
-    return Error(ErrorCode::kSiteNotPatchable, 0, at);
-  }
+  // glibc's _dl_debug_state is an empty function. Debuggers put a breakpoint there and are content with
+  // whatever bytes they find.
+  const std::uint64_t notification = _r_debug.r_brk;
+  if (notification == 0) return ErrorCode::kSiteNotPatchable;
   patch::Patcher patcher;
-  return patcher.redirect(at + skip, {code + skip, kJumpBytes},
-                          reinterpret_cast<std::uint64_t>(&on_loader_change));
+  return patcher.redirect(notification, reinterpret_cast<std::uint64_t>(&on_loader_change));
 }
 
 }  // namespace calltap::ops

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/auxv.h>
 
 #include "isa/system.h"
 
@@ -114,6 +115,8 @@ std::uint64_t decimal(const char* text) {
 
 }  // namespace
 
+std::uint64_t page_bytes() { return ::getauxval(AT_PAGESZ); }
+
 bool add_range(base::Array<plan::Range>& ranges, plan::Range range) {
   if (!ranges.push_back(range)) return false;
   std::size_t i = ranges.size() - 1;
@@ -127,7 +130,7 @@ bool add_range(base::Array<plan::Range>& ranges, plan::Range range) {
   return true;
 }
 
-base::Result<bool> is_executable_memory(std::uint64_t address) {
+base::Result<plan::Range> executable_mapping(std::uint64_t address) {
   const ProcFile maps("/proc/self/maps");
   if (!maps.is_open()) return base::ErrorCode::kFileRead;
   // "low-high rwxp ...", of which the permissions are the four characters after the first space.
@@ -146,11 +149,17 @@ base::Result<bool> is_executable_memory(std::uint64_t address) {
       } else if (field < 2) {
         number[field] = number[field] * 16 + static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
       } else if (column++ == 2 && number[0] <= address && address < number[1]) {
-        return c == 'x';
+        return c == 'x' ? plan::Range{number[0], number[1]} : plan::Range();
       }
     }
   }
-  return false;
+  return plan::Range();
+}
+
+base::Result<bool> is_executable_memory(std::uint64_t address) {
+  const auto mapping = executable_mapping(address);
+  if (!mapping) return mapping.error();
+  return mapping->end != 0;
 }
 
 base::Result<base::Array<plan::Range>> read_memory_map() {

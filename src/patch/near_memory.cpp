@@ -12,19 +12,19 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kReach = (std::uint64_t{1} << 31) - (std::uint64_t{1} << 20);
 constexpr std::uint64_t kLowest = 0x10000;
-constexpr std::uint64_t kHighest = 0x7ffffffff000;
 // Leave room where a heap grows up and a stack grows down.
 constexpr std::uint64_t kGuard = std::uint64_t{1} << 20;
 
 /// The place in the gap [begin, end) that is nearest to `around`, 0 if none is in reach.
-std::uint64_t place_in_gap(std::uint64_t begin, std::uint64_t end, plan::Range around, std::uint64_t size) {
-  const std::uint64_t low = around.end > kReach ? around.end - kReach : kLowest;
-  const std::uint64_t high = around.begin + kReach < kHighest ? around.begin + kReach : kHighest;
-  if (begin < low) begin = (low + kPage - 1) & ~(kPage - 1);
-  if (end > high) end = high & ~(kPage - 1);
+std::uint64_t place_in_gap(std::uint64_t begin, std::uint64_t end, plan::Range around, std::uint64_t size,
+                           Reach reach) {
+  const std::uint64_t low = around.end > reach.bytes ? around.end - reach.bytes : kLowest;
+  const std::uint64_t high =
+      around.begin + reach.bytes < reach.user_end ? around.begin + reach.bytes : reach.user_end;
+  const std::uint64_t page = page_bytes();
+  if (begin < low) begin = (low + page - 1) & ~(page - 1);
+  if (end > high) end = high & ~(page - 1);
   if (begin >= end || end - begin < size) return 0;
   return end <= around.begin ? end - size : begin;
 }
@@ -52,16 +52,17 @@ Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Ar
   return address;
 }
 
-Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, base::Array<plan::Range>& used) {
+Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, Reach reach,
+                               base::Array<plan::Range>& used) {
   for (int attempt = 0; attempt < 8; ++attempt) {
     std::uint64_t best = 0;
     std::uint64_t previous_end = kLowest;
     for (std::size_t i = 0; i <= used.size(); ++i) {
-      const std::uint64_t gap_end = i < used.size() ? used[i].begin : kHighest;
+      const std::uint64_t gap_end = i < used.size() ? used[i].begin : reach.user_end;
       const std::uint64_t begin = previous_end + kGuard;
       const std::uint64_t end = gap_end > kGuard ? gap_end - kGuard : 0;
       if (begin < end) {
-        const std::uint64_t place = place_in_gap(begin, end, around, size);
+        const std::uint64_t place = place_in_gap(begin, end, around, size, reach);
         if (place != 0 && (best == 0 || distance(place, around) < distance(best, around))) best = place;
       }
       if (i < used.size()) previous_end = used[i].end;
@@ -86,7 +87,8 @@ Result<std::uint64_t> map_low(std::uint64_t size, base::Array<plan::Range>& used
   std::uint64_t random = reinterpret_cast<std::uint64_t>(&random) >> 4;
   for (int attempt = 0; attempt < 8; ++attempt) {
     random = random * 0x9e3779b97f4a7c15 + 1;
-    const std::uint64_t place = kBegin + (random >> 32) % ((kEnd - kBegin - size) / kPage) * kPage;
+    const std::uint64_t place =
+        kBegin + (random >> 32) % ((kEnd - kBegin - size) / page_bytes()) * page_bytes();
     if (auto mapped = map_at(place, size, used)) return mapped;
   }
   return Error(ErrorCode::kNoRoomInReach, 0, kBegin);

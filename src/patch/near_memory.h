@@ -9,10 +9,19 @@
 
 namespace calltap::patch {
 
+/// How far a jump goes.
+struct Reach {
+  std::uint64_t bytes = 0;
+  std::uint64_t user_end = 0;  // where the addresses of user space end
+};
+/// x86-64's 32 bits, less what keeps clear of the limit.
+inline constexpr Reach kRel32Reach = {(std::uint64_t{1} << 31) - (std::uint64_t{1} << 20), 0x7ffffffff000};
+
 /// Maps `size` bytes (a multiple of the page size), readable and writable, as near to `around` as it finds
-/// room, and so that both ends of `around` reach all of it with a 32-bit displacement. `used` is the memory
-/// map, and gets the new range. Errors: kNoRoomInReach, kOutOfMemory.
-base::Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, base::Array<plan::Range>& used);
+/// room, and so that both ends of `around` reach all of it. `used` is the memory map, and gets the new range.
+/// Errors: kNoRoomInReach, kOutOfMemory.
+base::Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, Reach reach,
+                                     base::Array<plan::Range>& used);
 
 /// The same at one address. Errors: kNoRoomInReach if it is taken, kOutOfMemory.
 base::Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Array<plan::Range>& used);

@@ -1,11 +1,12 @@
-// Carries plans out: makes stubs, records and mirrors for a module's sites, and switches the sites.
+// Carries plans out: makes stubs and records for a module's sites, and switches the sites.
 //
-//   site  --jmp-->  [pad | mirror]  --jmp-->  stub  --through SiteRecord::handler-->  trampoline
-//   site  --jmp-->  stub in the pad                 --through SiteRecord::handler-->  trampoline
+//   site  --jump-->  [pad | mirror]  --jump-->  stub  --through SiteRecord::handler-->  trampoline
+//   site  --jump-->  stub in the pad                  --through SiteRecord::handler-->  trampoline
 //
-// A stub fits into the pad if its record has an address of 32 bits: such records are in blocks of their own.
-// Stubs and mirrors are written before anything jumps to them and never change. docs/patch-protocol.md argues
-// each step.
+// Stubs and mirrors are written before anything jumps to them and never change. On x86-64 a stub fits into
+// the pad if its record has an address of 32 bits: such records are in blocks of their own. Mirrors are for
+// x86-64 alone. docs/patch-protocol.md argues each step, docs/patch-protocol-words.md those of AArch64 and
+// RISC-V.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,13 @@
 #include "trampoline/state.h"
 
 namespace calltap::patch {
+
+inline const std::uint8_t* code_at(std::uint64_t address) {
+  return reinterpret_cast<const std::uint8_t*>(address);
+}
+
+/// The same on all architectures, so that a block can be laid out by the number of its records.
+inline constexpr std::size_t kStubBytes = 16;
 
 /// Everything Calltap added to one loaded module. Move-only. Destroying it unmaps stubs, records and mirrors:
 /// only when no thread can be in the module any more, or all its sites were off since a quiescent moment.
@@ -68,6 +76,8 @@ class ModulePatch {
   };
 
   void swap(ModulePatch& other) noexcept;
+  /// The next `count` records of the block are in use. There is room for a new block.
+  void keep(const Block& made, std::uint32_t count, bool is_new);
   /// The stub of one of its records; 0 if that is in the pad.
   [[nodiscard]] std::uint64_t stub_of(const trampoline::SiteRecord& record) const;
 
@@ -75,6 +85,7 @@ class ModulePatch {
   std::size_t size_ = 0;
   std::int32_t displacement_[plan::kForms] = {};  // 0: no mirror chosen yet, or none free
   Mapping mirrors_[plan::kForms];
+  bool has_landing_pads_ = false;  // AArch64: its code is mapped with BTI where the processor has it
 };
 
 /// What to patch.
@@ -87,6 +98,9 @@ struct Selection {
   const void* handler = nullptr;           // SiteRecord::handler
   const trampoline::OpSet* set = nullptr;  // SiteRecord::set
 };
+
+/// True if memory has the site's bytes as the file does.
+bool is_as_in_file(const Selection& selection, const site::Site& site);
 
 struct Counts {
   std::uint32_t prepared = 0;
@@ -117,9 +131,10 @@ class Patcher {
   base::Result<void> enable(ModulePatch& module);
   base::Result<void> disable(ModulePatch& module);
 
-  /// Writes `jmp to` over a one-byte instruction and four bytes behind it that no thread ever executes. For
-  /// the loader's notification function.
-  base::Result<void> redirect(std::uint64_t at, std::span<const std::uint8_t> expected, std::uint64_t to);
+  /// Calls of the loader's notification function, an empty one, go to `to` from now on. Errors:
+  /// kSiteNotPatchable if it does not look as it should, kNoRoomInReach, kTextMismatch, kTextUnwritable,
+  /// kCoreSyncUnavailable, kOutOfMemory.
+  base::Result<void> redirect(std::uint64_t function, std::uint64_t to);
 
  private:
   base::Result<void> toggle_all(ModulePatch& module, bool on);

@@ -27,13 +27,20 @@ struct SiteRecord {
   const OpSet* set = nullptr;    // null: no clients
   std::uint64_t event_bits = 0;  // function << 32 | EventId::kEntry
   std::uint64_t entry = 0;       // address of the function: what a pointer to it holds
-  std::uint8_t off_byte = 0;     // of the toggled byte
+  std::uint8_t off_byte = 0;     // x86-64: of the toggled byte, which is the unit's first
   std::uint8_t on_byte = 0;
-  std::uint8_t body_offset = 0;            // bytes from the toggled byte to the body
-  std::uint8_t landing_pad_bytes : 4 = 0;  // from the entry to the toggled byte
+  std::uint8_t body_offset = 0;            // bytes from the unit to the body
+  std::uint8_t landing_pad_bytes : 4 = 0;  // from the entry to the unit
   std::uint8_t method : 3 = 0;             // plan::Method
   std::uint8_t is_on : 1 = 0;
-  std::uint32_t tail = 0;  // trap protocol: the original bytes behind the first
+  struct Word {
+    std::uint8_t offset;  // from the unit
+    std::uint8_t bytes;   // 2 or 4
+  };
+  union {
+    std::uint32_t tail = 0;  // x86-64, trap protocol: the original bytes behind the first
+    Word word;               // AArch64 and RISC-V: what is toggled, instead of a byte
+  };
 
   [[nodiscard]] std::uint64_t unit() const { return entry + landing_pad_bytes; }
   [[nodiscard]] std::uint64_t body() const { return unit() + body_offset; }

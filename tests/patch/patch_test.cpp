@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "denied_system_call.h"
-#include "patch/text_writer.h"
+#include "patch/x86_64/text_writer.h"
 #include "patched_module.h"
 #include "plan/plan.h"
 

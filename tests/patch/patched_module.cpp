@@ -10,12 +10,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "recorder/process.h"
 #include "site/sites.h"
-#include "trampoline/code.h"
-
-// The runtime's part that this test stands in for.
-extern "C" void ct_thread_started(calltap::trampoline::ThreadState*) {}
 
 namespace calltap::patch {
 namespace {
@@ -34,7 +29,7 @@ std::vector<std::string> built_layouts() {
   for (const auto& entry : fs::directory_iterator(PATCH_OBJECTS)) {
     const std::string name = entry.path().filename().string();
     constexpr std::string_view kPrefix = "libpatch_";
-    if (name.starts_with(kPrefix) && name.ends_with(".so")) {
+    if (name.starts_with(kPrefix) && name.ends_with(".so") && name.find("refused") == std::string::npos) {
       layouts.push_back(name.substr(kPrefix.size(), name.size() - kPrefix.size() - 3));
     }
   }
@@ -66,11 +61,11 @@ PatchedModule::~PatchedModule() {
   ::unlink(copy_.c_str());
 }
 
-std::string PatchedModule::prepare() {
-  if (!recorder::initialise()) return "no memory";
+std::string PatchedModule::prepare(const void* handler) {
   auto sites = site::discover(file_);
   if (!sites) return message(sites.error());
   sites_ = std::move(*sites);
+  selected_.clear();
   for (std::uint32_t i = 0; i < sites_.size(); ++i) selected_.push_back(i);
   Selection selection;
   selection.file = &file_;
@@ -78,7 +73,7 @@ std::string PatchedModule::prepare() {
   selection.selected = selected_;
   selection.load_bias = load_bias_;
   selection.first_function = 1;
-  selection.handler = trampoline::code().bare_hook;
+  selection.handler = handler;
   Patcher patcher;
   auto counts = patcher.prepare(selection, patch_);
   if (!counts) return message(counts.error());
@@ -97,6 +92,14 @@ std::string PatchedModule::enable() {
 std::string PatchedModule::disable() {
   Patcher patcher;
   const auto done = patcher.disable(patch_);
+  return done ? "" : message(done.error());
+}
+
+std::string PatchedModule::toggle(std::span<const int> indices, bool on) {
+  Patcher patcher;
+  std::vector<trampoline::SiteRecord*> records;
+  for (const int index : indices) records.push_back(&record(index));
+  const auto done = patcher.toggle(patch_, records, on);
   return done ? "" : message(done.error());
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,7 @@
 
 namespace calltap::patch {
 
-/// Names of the layouts that were built ("gcc_5", ...).
+/// Names of the layouts that were built ("gcc_5", ...), but for those that are there to be refused.
 std::vector<std::string> built_layouts();
 
 class PatchedModule {
@@ -23,10 +24,15 @@ class PatchedModule {
   PatchedModule(const PatchedModule&) = delete;
   PatchedModule& operator=(const PatchedModule&) = delete;
 
-  /// Plans and prepares all sites with the bare hook as handler. Returns an error text, empty on success.
+  /// Plans and prepares all sites with this handler. Returns an error text, empty on success.
+  std::string prepare(const void* handler);
+  /// The same with the bare hook.
   std::string prepare();
   std::string enable();
   std::string disable();
+  /// Some functions, in one batch.
+  std::string toggle(std::span<const int> indices, bool on);
+  std::string toggle(int index, bool on) { return toggle({&index, 1}, on); }
 
   [[nodiscard]] Function function(int index) const { return functions_[static_cast<std::size_t>(index)]; }
   /// Of a prepared function.

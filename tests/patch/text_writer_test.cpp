@@ -1,5 +1,5 @@
 // Bytes on many pages, next to each other and not.
-#include "patch/text_writer.h"
+#include "patch/x86_64/text_writer.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-#include "patch/text_writer.h"
+#include "patch/x86_64/text_writer.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "patch/text_writer.h"
+#include "patch/x86_64/text_writer.h"
 
 namespace calltap::patch {
 

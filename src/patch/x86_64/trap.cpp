@@ -1,4 +1,4 @@
-#include "patch/trap.h"
+#include "patch/x86_64/trap.h"
 
 #include <signal.h>
 #include <ucontext.h>

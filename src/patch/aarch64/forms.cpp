@@ -1,0 +1,44 @@
+// A site on AArch64: NOP <-> B stub.
+#include "patch/words/forms.h"
+
+#include <algorithm>
+
+#include "isa/aarch64/encode.h"
+#include "isa/sled_words.h"
+
+namespace calltap::patch {
+namespace {
+
+namespace arm = isa::aarch64;
+using base::Result;
+using base::TargetAddress;
+
+}  // namespace
+
+const site::Machine kMachine = site::Machine::kAArch64;
+const Reach kStubReach = {(std::uint64_t{1} << 27) - 4096, std::uint64_t{1} << 48};
+
+Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t unit, std::uint64_t) {
+  PreparedCode code;
+  if (!form.landing_pad) return code;
+  code.address = unit + form.body_offset;
+  code.size = arm::kInstructionBytes;
+  std::ranges::copy(arm::bti(arm::Landing::kCall), code.bytes.begin());
+  return code;
+}
+
+Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub) {
+  const std::uint64_t at = record.unit() + record.word.offset;
+  const auto jump = arm::b(TargetAddress(at), TargetAddress(stub));
+  if (!jump) return jump.error();
+  return Switch{at, record.word.bytes, isa::word_at(arm::nop(), 0, 4), isa::word_at(*jump, 0, 4)};
+}
+
+Result<std::array<std::uint8_t, kStubBytes>> stub_code(std::uint64_t at,
+                                                       const trampoline::SiteRecord& record) {
+  static_assert(arm::kStubBytes == kStubBytes);
+  return arm::stub(TargetAddress(at), TargetAddress(reinterpret_cast<std::uint64_t>(&record)),
+                   CT_RECORD_HANDLER);
+}
+
+}  // namespace calltap::patch

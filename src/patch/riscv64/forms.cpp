@@ -1,0 +1,71 @@
+// A site on RISC-V: NOP <-> jump to the pad, or the second half of a far jump.
+#include "patch/words/forms.h"
+
+#include <algorithm>
+
+#include "isa/riscv64/encode.h"
+#include "isa/sled_words.h"
+
+namespace calltap::patch {
+namespace {
+
+namespace riscv = isa::riscv64;
+using base::Result;
+using base::TargetAddress;
+using plan::Method;
+
+/// The pad's last eight bytes; this architecture has no landing pad behind them.
+std::uint64_t pad_jump(std::uint64_t unit) { return unit - riscv::kFarBytes; }
+
+Result<std::uint32_t> jump_to_pad(std::uint64_t unit, unsigned bytes) {
+  const TargetAddress at(unit);
+  const TargetAddress to(pad_jump(unit));
+  if (bytes == riscv::kCompressedBytes) {
+    const auto jump = riscv::c_j(at, to);
+    return jump ? Result<std::uint32_t>(isa::word_at(*jump, 0, 2)) : jump.error();
+  }
+  const auto jump = riscv::jal(at, riscv::Register::kZero, to);
+  return jump ? Result<std::uint32_t>(isa::word_at(*jump, 0, 4)) : jump.error();
+}
+
+}  // namespace
+
+const site::Machine kMachine = site::Machine::kRiscV64;
+const Reach kStubReach = {(std::uint64_t{1} << 31) - (std::uint64_t{1} << 20), std::uint64_t{1} << 47};
+
+Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t unit, std::uint64_t stub) {
+  PreparedCode code;
+  code.address = form.method == Method::kFarJump ? unit : pad_jump(unit);
+  code.size = riscv::kFarBytes;
+  const auto jump = riscv::far_jump(TargetAddress(code.address), TargetAddress(stub));
+  if (!jump) return jump.error();
+  code.bytes = *jump;
+  if (form.method == Method::kFarJump)
+    std::ranges::copy(riscv::nop(), code.bytes.begin() + riscv::kInstructionBytes);
+  return code;
+}
+
+Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub) {
+  const std::uint64_t unit = record.unit();
+  Switch found = {unit + record.word.offset, record.word.bytes, isa::word_at(riscv::nop(), 0, 4), 0};
+  if (record.method == static_cast<std::uint8_t>(Method::kFarJump)) {
+    const auto jump = riscv::far_jump(TargetAddress(unit), TargetAddress(stub));
+    if (!jump) return jump.error();
+    found.on = isa::word_at(*jump, record.word.offset, 4);
+    return found;
+  }
+  if (found.bytes == riscv::kCompressedBytes) found.off = isa::word_at(riscv::c_nop(), 0, 2);
+  const auto on = jump_to_pad(unit, found.bytes);
+  if (!on) return on.error();
+  found.on = *on;
+  return found;
+}
+
+Result<std::array<std::uint8_t, kStubBytes>> stub_code(std::uint64_t at,
+                                                       const trampoline::SiteRecord& record) {
+  static_assert(riscv::kStubBytes == kStubBytes);
+  return riscv::stub(TargetAddress(at), TargetAddress(reinterpret_cast<std::uint64_t>(&record)),
+                     CT_RECORD_HANDLER);
+}
+
+}  // namespace calltap::patch
