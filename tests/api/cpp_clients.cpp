@@ -10,6 +10,7 @@
 #include "calltap/calltap.hpp"
 #include "check.h"
 #include "cpp_two_files.h"
+#include "trampolines.h"
 
 using calltap::Callback;
 using calltap::Direct;
@@ -23,35 +24,18 @@ HOOKED int one_a(int n) { return n + 1; }
 HOOKED int one_b(int n) { return n + 2; }
 HOOKED int two_a(int n) { return n + 3; }
 HOOKED __attribute__((patchable_function_entry(1, 0))) int one_unpatchable() { return 1; }
-
-int direct_calls = 0;
-int other_direct_calls = 0;
-void count_direct();
-void count_other_direct();
 }
 
 namespace shapes {
 HOOKED int area(int w, int h) { return w * h; }
 }  // namespace shapes
 
-// Trampolines of our own: all registers but r11 and the flags stay as they are.
-__asm__(
-    ".text\n"
-    ".globl count_direct, count_other_direct\n"
-    ".type count_direct, @function\n"
-    ".type count_other_direct, @function\n"
-    "count_direct:\n"
-    ".cfi_startproc\n"
-    "  endbr64\n"
-    "  incl direct_calls(%rip)\n"
-    "  ret\n"
-    ".cfi_endproc\n"
-    "count_other_direct:\n"
-    ".cfi_startproc\n"
-    "  endbr64\n"
-    "  incl other_direct_calls(%rip)\n"
-    "  ret\n"
-    ".cfi_endproc\n");
+extern "C" {
+DIRECT_TRAMPOLINE(count_direct_code, direct_calls);
+DIRECT_TRAMPOLINE(count_other_direct_code, other_direct_calls);
+}
+void (*const count_direct)() = reinterpret_cast<void (*)()>(const_cast<char*>(count_direct_code));
+void (*const count_other_direct)() = reinterpret_cast<void (*)()>(const_cast<char*>(count_other_direct_code));
 
 namespace {
 

@@ -1,3 +1,7 @@
+if(CALLTAP_RUN)
+  calltap_skipped_test(api.debugger_backtraces api "gdb would see the emulator")
+  return()
+endif()
 # gdb's backtraces, for each way in which a site runs its clients.
 find_program(CALLTAP_GDB gdb)
 set(debugger_variants gcc gcc_cet clang)

@@ -2,6 +2,7 @@
 // replacement, for each way in which a site runs its clients.
 #include "check.h"
 #include "dispatch_kinds.h"
+#include "trampolines.h"
 
 // What the debugger reads: the letters of the clients at work.
 const char* volatile clients_at_work;
@@ -59,28 +60,7 @@ __attribute__((noinline, used)) void in_direct_trampoline(void) {
 }
 
 // As one is written: keeps what the function may have in registers.
-extern const char direct_trampoline[];
-__asm__(
-    ".pushsection .text\n"
-    ".type direct_trampoline, @function\n"
-    ".hidden direct_trampoline\n"
-    ".globl direct_trampoline\n"
-    "direct_trampoline:\n"
-    "  .cfi_startproc\n"
-    "  endbr64\n"
-    "  pushq %rdi\n"
-    "  .cfi_adjust_cfa_offset 8\n"
-    "  pushq %rax\n"
-    "  .cfi_adjust_cfa_offset 8\n"
-    "  call in_direct_trampoline\n"
-    "  popq %rax\n"
-    "  .cfi_adjust_cfa_offset -8\n"
-    "  popq %rdi\n"
-    "  .cfi_adjust_cfa_offset -8\n"
-    "  ret\n"
-    "  .cfi_endproc\n"
-    "  .size direct_trampoline, . - direct_trampoline\n"
-    ".popsection\n");
+CALLING_TRAMPOLINE(direct_trampoline, in_direct_trampoline);
 
 __attribute__((noinline)) static int caller_of_hooked(int value) {
   STOP;  // caller

@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "dispatch_kinds.h"
+#include "trampolines.h"
 
 // The thread that ends, and in which step of its call: entry handlers, then direct call, body and exit
 // handlers, from 0.
@@ -105,28 +106,7 @@ __attribute__((used)) void in_ending_direct(void) {
   if (is_ending) next_step();
 }
 
-extern const char ending_direct[];
-__asm__(
-    ".pushsection .text\n"
-    ".type ending_direct, @function\n"
-    ".hidden ending_direct\n"
-    ".globl ending_direct\n"
-    "ending_direct:\n"
-    "  .cfi_startproc\n"
-    "  endbr64\n"
-    "  pushq %rdi\n"
-    "  .cfi_adjust_cfa_offset 8\n"
-    "  pushq %rax\n"
-    "  .cfi_adjust_cfa_offset 8\n"
-    "  call in_ending_direct\n"
-    "  popq %rax\n"
-    "  .cfi_adjust_cfa_offset -8\n"
-    "  popq %rdi\n"
-    "  .cfi_adjust_cfa_offset -8\n"
-    "  ret\n"
-    "  .cfi_endproc\n"
-    "  .size ending_direct, . - ending_direct\n"
-    ".popsection\n");
+CALLING_TRAMPOLINE(ending_direct, in_ending_direct);
 
 static const struct DispatchClients kClients = {
     .general = {on_entry, on_probe_entry, on_probe_exit},

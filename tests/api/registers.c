@@ -44,15 +44,14 @@ static const struct DispatchClients kClients = {
 };
 
 static void check_kind(const struct DispatchKind* kind) {
-  const struct RegistersContract contract = {8, !is_overridden(kind)};
-  const unsigned widths[] = {16, 32, 64};
-  const int has_width[] = {1, __builtin_cpu_supports("avx2"), __builtin_cpu_supports("avx512f")};
+  const struct RegistersContract contract = {0, !is_overridden(kind)};
+  unsigned widths[kMostRegistersWidths];
+  const unsigned count = registers_widths(widths);
   uint64_t calls = 0;
   ct_ops* ops[kMostDispatchClients];
   attach_kind(kind, (uint64_t)registers_callee, &kClients, ops);
-  for (int dirty = 0; dirty < 3; ++dirty) {
-    for (int used = 0; used < 3; ++used) {
-      if (!has_width[dirty] || !has_width[used]) continue;
+  for (unsigned dirty = 0; dirty < count; ++dirty) {
+    for (unsigned used = 0; used < count; ++used) {
       dirty_width = (int)widths[dirty];
       CHECK_EQUAL(registers_wrong(widths[used], kRounds, contract), 0);
       calls += kRounds;

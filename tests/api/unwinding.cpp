@@ -13,6 +13,7 @@
 
 #include "check.h"
 #include "dispatch_kinds.h"
+#include "trampolines.h"
 
 enum class Act { kReturn, kThrow, kExitThread, kBacktrace };
 struct Thrown {
@@ -101,26 +102,9 @@ extern "C" void from_direct_trampoline(int value) {
   act_in("direct", value);
 }
 
-// A direct call's trampoline as one is written: keeps what the function may have in registers.
-extern "C" void direct_trampoline();
-__asm__(R"(
-        .text
-        .type direct_trampoline, @function
-direct_trampoline:
-        .cfi_startproc
-        pushq %rdi
-        .cfi_adjust_cfa_offset 8
-        pushq %rax
-        .cfi_adjust_cfa_offset 8
-        call from_direct_trampoline
-        popq %rax
-        .cfi_adjust_cfa_offset -8
-        popq %rdi
-        .cfi_adjust_cfa_offset -8
-        ret
-        .cfi_endproc
-        .size direct_trampoline, . - direct_trampoline
-)");
+extern "C" {
+CALLING_TRAMPOLINE(direct_trampoline, from_direct_trampoline);
+}
 
 struct Counts {
   int entries;
@@ -171,7 +155,7 @@ DispatchClients make_clients() {
   clients.vectors = clients.general;
   clients.set_ip = set_ip;
   clients.override_return = override_return;
-  clients.direct = reinterpret_cast<const void*>(&direct_trampoline);
+  clients.direct = direct_trampoline;
   clients.replacement = reinterpret_cast<const void*>(&replacement);
   return clients;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs one test function of a module in this folder: run_test.py --calltap TOOL --targets FOLDER MODULE TEST.
+"""Runs one test function of a module in this folder: run_test.py --calltap TOOL --targets FOLDER --entry N,M MODULE TEST.
 
 Without TEST it lists the module's tests. Status 77: the machine cannot run this test.
 """
@@ -18,6 +18,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calltap")
     parser.add_argument("--targets")
+    parser.add_argument("--entry", help="the numbers of -fpatchable-function-entry that suit this architecture")
     parser.add_argument("module")
     parser.add_argument("test", nargs="?")
     arguments = parser.parse_args()
@@ -29,7 +30,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="calltap-cli-") as folder:
         try:
             reason = getattr(module, f"test_{arguments.test}")(
-                session.Session(arguments.calltap, arguments.targets, folder))
+                session.Session(arguments.calltap, arguments.targets, folder, arguments.entry))
         except AssertionError as failure:
             print(f"FAIL {failure}")
             return 1

@@ -6,13 +6,15 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "hazard"))
 import call_counts  # noqa: E402
+import exec_wrapper  # noqa: E402
 import recording  # noqa: E402
 import trace_events  # noqa: E402
 
 
 class Session:
-    def __init__(self, calltap, targets, folder):
+    def __init__(self, calltap, targets, folder, entry):
         self.calltap = calltap
+        self.entry = entry
         self.targets = pathlib.Path(targets)
         self.folder = pathlib.Path(folder)
         self.directory = self.folder / "recording"

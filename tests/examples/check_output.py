@@ -17,6 +17,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "hazard"))
+import exec_wrapper  # noqa: E402
+
 
 def run(command):
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -45,7 +48,7 @@ def main():
     options = parser.parse_args()
     expected = options.expected.read_text()
     if not options.calltap:
-        compare(run([options.program]), expected)
+        compare(run(exec_wrapper.started([options.program])), expected)
         return
     with tempfile.TemporaryDirectory() as folder:
         recording = f"{folder}/example.data"

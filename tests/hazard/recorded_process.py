@@ -3,11 +3,14 @@ import os
 import pathlib
 import time
 
+import exec_wrapper
+
 PATIENCE_SECONDS = 20
 
 
 def find_target(tool, name):
     """The child of the tool that runs the program of this name, or None."""
+    name = exec_wrapper.executable_name(name)
     for child in pathlib.Path(f"/proc/{tool}/task/{tool}/children").read_text().split():
         try:
             if os.path.basename(os.readlink(f"/proc/{child}/exe")) == name:

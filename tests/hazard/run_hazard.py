@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 import call_counts
+import exec_wrapper
 import recording
 import trace_events
 
@@ -93,7 +94,7 @@ def check_events(directory, reported, exits):
 def check(arguments, scratch):
     counts_file = scratch / "calls"
     directory = pathlib.Path(arguments.keep) if arguments.keep else scratch / "recording"
-    plain = run(arguments.program, counts_file)
+    plain = run(exec_wrapper.started(arguments.program), counts_file)
     recorded = run([arguments.calltap, "record", "-o", str(directory), "--", *arguments.program], counts_file)
     problems = compare_runs(plain, recorded)
     counted = call_counts.read(counts_file)

@@ -1,9 +1,10 @@
 #!/bin/bash
 # The tests of the installation: check.sh NAME (see CMakeLists.txt). From the environment: BUILD and WORK directories,
-# CMAKE, CC, CXX, LIBDIR.
+# CMAKE, CC, CXX, LIBDIR; in a cross-build TOOLCHAIN, a file for CMake, and CALLTAP_EXEC_WRAPPER, what starts programs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 prefix=$WORK/prefix
+read -ra run <<< "${CALLTAP_EXEC_WRAPPER:-}"
 expected_output='odd 3
 even 6
 odd 9
@@ -19,19 +20,26 @@ fail() {
 # runs_right PROGRAM [FUNCTION...]: it prints what it should, and each of these functions has a patchable entry; all of
 # them if none is named.
 runs_right() {
-  [[ $("$1") == "$expected_output" ]] || fail "$1 printed something else"
+  [[ $("${run[@]}" "$1") == "$expected_output" ]] || fail "$1 printed something else"
   local listed function
-  listed=$("$prefix/bin/calltap" list "$1")
+  listed=$("${run[@]}" "$prefix/bin/calltap" list "$1")
   [[ $# -gt 1 ]] || set -- "$1" main triple greeting parting 'is_even(int)'
   for function in "${@:2}"; do
     [[ $listed == *"  $function"* ]] || fail "$1 has no patchable entry of $function: $listed"
   done
 }
 
+# configure PREFIX SOURCE DIR [OPTIONS...]: with the Calltap of PREFIX, which a toolchain file keeps CMake from searching.
+configure() {
+  local options=("${@:4}")
+  [[ -z ${TOOLCHAIN:-} ]] || options+=(-D CMAKE_TOOLCHAIN_FILE="$TOOLCHAIN" -D Calltap_DIR="$1/$LIBDIR/cmake/Calltap")
+  "$CMAKE" -S "$2" -B "$3" -D CMAKE_PREFIX_PATH="$1" -D CMAKE_BUILD_TYPE=Release "${options[@]}"
+}
+
 # build_consumer PREFIX DIR [OPTIONS...]: the consumer project with the Calltap of PREFIX.
 build_consumer() {
   rm -rf "$2"
-  "$CMAKE" -S "$here/consumer" -B "$2" -D CMAKE_PREFIX_PATH="$1" -D CMAKE_BUILD_TYPE=Release "${@:3}"
+  configure "$1" "$here/consumer" "$2" "${@:3}"
   "$CMAKE" --build "$2"
 }
 
@@ -52,7 +60,7 @@ build_with_pkg_config() {
 test_to_prefix() {
   rm -rf "$prefix"
   "$CMAKE" --install "$BUILD" --prefix "$prefix"
-  [[ $("$prefix/bin/calltap" --version) =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "calltap --version"
+  [[ $("${run[@]}" "$prefix/bin/calltap" --version) =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "calltap --version"
   if grep -rlF "$BUILD" "$prefix"/{include,share} "$prefix/$LIBDIR"/{cmake,pkgconfig}; then
     fail "the build directory is named in installed files"
   fi
@@ -106,7 +114,7 @@ test_examples_with_find_package() {
   rm -rf "$WORK/examples"
   # In a folder of its own: nothing of the tree may be found by a relative path.
   cp -a "$examples" "$WORK/examples"
-  "$CMAKE" -S "$WORK/examples" -B "$WORK/examples/build" -D CMAKE_PREFIX_PATH="$prefix" -D CMAKE_BUILD_TYPE=Release
+  configure "$prefix" "$WORK/examples" "$WORK/examples/build"
   "$CMAKE" --build "$WORK/examples/build"
   local source count=0
   for source in "$examples"/*.c "$examples"/*.cpp; do
@@ -149,9 +157,9 @@ test_record_with_installed_tool() {
   local data=$WORK/recorded.data program
   for program in consumer linked; do
     rm -rf "$data" "$data.old"
-    [[ $("$prefix/bin/calltap" record -o "$data" -- "$WORK/recorded_consumer/$program") == "$expected_output" ]] ||
+    [[ $("${run[@]}" "$prefix/bin/calltap" record -o "$data" -- "$WORK/recorded_consumer/$program") == "$expected_output" ]] ||
       fail "the recorded program printed something else"
-    "$prefix/bin/calltap" report "$data" --format csv > "$WORK/report.csv"
+    "${run[@]}" "$prefix/bin/calltap" report "$data" --format csv > "$WORK/report.csv"
     [[ $(calls_of main) == 1 && $(calls_of triple) == 5 && $(calls_of greeting) == 5 ]] || {
       cat "$WORK/report.csv"
       fail "the report does not have every call of $program"

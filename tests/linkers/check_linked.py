@@ -15,7 +15,6 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 TESTS = HERE.parent
-ENTRY = "-fpatchable-function-entry=18,16"
 KINDS = {"pie": (["-fPIE"], ["-pie"]), "no_pie": (["-fno-pie"], ["-no-pie"]), "shared": (["-fPIC"], ["-Wl,-rpath,$ORIGIN"])}
 
 
@@ -50,7 +49,7 @@ class Build:
         self.folder = folder
         self.objects = [folder / "a.o", folder / "b.o"]
         self.link_flags = [*arguments.flag, *KINDS[arguments.kind][1]]
-        flags = [*arguments.flag, *KINDS[arguments.kind][0], ENTRY, "-ffunction-sections", "-std=c++20", "-Wall", "-Wextra",
+        flags = [*arguments.flag, *KINDS[arguments.kind][0], arguments.entry, "-ffunction-sections", "-std=c++20", "-Wall", "-Wextra",
                  "-Werror", f"-I{TESTS / 'targets'}"]
         with concurrent.futures.ThreadPoolExecutor() as pool:
             for _ in pool.map(lambda file: run(arguments.compiler, *flags, "-c", HERE / f"shared_functions_{file.stem}.cpp",
@@ -100,6 +99,7 @@ def main():
     parser.add_argument("--calltap", required=True)
     parser.add_argument("--compiler", required=True)
     parser.add_argument("--calls-object", required=True, help="calls.o, without entries")
+    parser.add_argument("--entry", required=True, help="the compiler's flag for entries")
     parser.add_argument("--kind", choices=KINDS, default="pie")
     parser.add_argument("--flag", action="append", default=[], help="for compiling and linking")
     parser.add_argument("--linker", action="append", default=[])

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "trampolines.h"
 
 static sem_t inside;
 static sem_t go_on;
@@ -76,12 +77,12 @@ struct code {
   void* memory;
 };
 static struct code map_handlers(void) {
-  static const unsigned char bytes[] = {0xf3, 0x0f, 0x1e, 0xfa,
-                                        0x31, 0xc0, 0xc3};  // endbr64; xor %eax, %eax; ret
+  static const unsigned char bytes[] = RETURN_0_CODE;
   struct code code;
   code.memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   memcpy(code.memory, bytes, sizeof bytes);
   mprotect(code.memory, 4096, PROT_READ | PROT_EXEC);
+  __builtin___clear_cache((char*)code.memory, (char*)code.memory + sizeof bytes);
   memcpy(&code.entry, &code.memory, sizeof code.memory);
   memcpy(&code.exit, &code.memory, sizeof code.memory);
   return code;
@@ -148,13 +149,8 @@ TEST(a_disabled_client_gets_no_exit_of_a_call_from_before) {
 // ------------------------------------------------------------------------------------------------ direct
 // calls
 
-__attribute__((no_stack_protector)) static void hold_in_trampoline(void) { hold(); }
-static void (*volatile held)(void) __attribute__((used)) = hold_in_trampoline;
-extern const char sleeping_trampoline[];
-__asm__(
-    ".text\n.globl sleeping_trampoline\n.hidden sleeping_trampoline\n"
-    "sleeping_trampoline: endbr64\n push %rdi\n push %rsi\n sub $8, %rsp\n call *held(%rip)\n add $8, %rsp\n"
-    " pop %rsi\n pop %rdi\n ret\n");
+__attribute__((no_stack_protector, used)) void hold_in_trampoline(void) { hold(); }
+CALLING_TRAMPOLINE(sleeping_trampoline, hold_in_trampoline);
 
 static void* call_quick(void* x) { return (void*)quick((long)x); }
 

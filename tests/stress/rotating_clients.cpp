@@ -32,6 +32,7 @@
 
 #include "calltap/calltap.h"
 #include "checking_handlers.h"
+#include "trampolines.h"
 #include "worked_functions.h"
 
 using checking::Client;
@@ -259,12 +260,10 @@ class Handlers {
   bool is_attached_ = false;
 };
 
-extern "C" const char direct_a[];
-extern "C" const char direct_b[];
-__asm__(
-    ".text\n.globl direct_a, direct_b\n.hidden direct_a, direct_b\n"
-    "direct_a: endbr64\n ret\n"
-    "direct_b: endbr64\n push %rdi\n push %rsi\n pop %rsi\n pop %rdi\n ret\n");
+extern "C" {
+DIRECT_TRAMPOLINE(direct_a, calls_of_direct_a);
+DIRECT_TRAMPOLINE(direct_b, calls_of_direct_b);
+}
 
 class Direct {
  public:

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "own_command.h"
 
 enum { kRounds = 6 };
 
@@ -20,12 +21,14 @@ HOOKED static void replace(const char* program, unsigned round) {
   char number[16];
   snprintf(number, sizeof number, "%u", round);
   fflush(stdout);
-  execl(program, "exec", number, (char*)NULL);
+  struct OwnCommand* command = own_command();
+  add_word(command, number);
+  execvp(program != NULL ? program : command->words[0], command->words);
 }
 
 HOOKED static void* replace_from_thread(void* argument) {
   CALLED();
-  replace("/proc/self/exe", *(unsigned*)argument);
+  replace(NULL, *(unsigned*)argument);
   return NULL;
 }
 
@@ -44,6 +47,6 @@ int main(int argc, char** argv) {
     if (pthread_create(&thread, NULL, replace_from_thread, &round) != 0) abort();
     pthread_join(thread, NULL);
   }
-  replace("/proc/self/exe", round);
+  replace(NULL, round);
   return 1;
 }

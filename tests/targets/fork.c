@@ -42,7 +42,11 @@ HOOKED static pid_t fork_inside(long (*forker)(void)) {
 }
 
 static long with_fork(void) { return fork(); }
+#ifdef SYS_fork
 static long with_raw_fork(void) { return syscall(SYS_fork); }
+#else  // newer architectures have the other call only
+static long with_raw_fork(void) { return syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L); }
+#endif
 static long with_raw_clone(void) { return syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L); }
 
 HOOKED static void* thread_of_child(void* argument) {

@@ -11,7 +11,15 @@ enum { kJumps = 400000, kDeepJumps = 3000, kDepth = 100, kAllowedGrowthKib = 409
 
 static jmp_buf back;
 static sigjmp_buf signal_back;
+#if defined(__clang__) && !defined(__x86_64__)  // clang 14 has none there
+static jmp_buf builtin_back;
+#define BUILTIN_SETJMP setjmp
+#define BUILTIN_LONGJMP longjmp
+#else
 static void* builtin_back[5];
+#define BUILTIN_SETJMP __builtin_setjmp
+#define BUILTIN_LONGJMP __builtin_longjmp
+#endif
 
 HOOKED static unsigned leaf(unsigned n) {
   CALLED();
@@ -33,12 +41,12 @@ HOOKED static void jump_deep(unsigned depth) {
 HOOKED static void jump_builtin(void) {
   CALLED();
   leaf(0);
-  __builtin_longjmp(builtin_back, 1);
+  BUILTIN_LONGJMP(builtin_back, 1);
 }
 
 HOOKED static int catch_builtin(void) {
   CALLED();
-  if (__builtin_setjmp(builtin_back) == 0) jump_builtin();
+  if (BUILTIN_SETJMP(builtin_back) == 0) jump_builtin();
   return (int)leaf(0);
 }
 

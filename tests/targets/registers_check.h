@@ -5,14 +5,17 @@
 
 /// What a hook may lose.
 struct RegistersContract {
-  int vectors_kept;      // vector registers that the callee receives: 16, or the 8 that carry arguments
-  int is_callee_called;  // 0: the call is answered with registers_override in rax
+  int keeps_all_vectors;  // 0: the callee receives those vector registers that carry arguments
+  int is_callee_called;   // 0: the call is answered with the override as its result
 };
-static const struct RegistersContract kKeepsAllVectors = {16, 1};
-
+static const struct RegistersContract kKeepsAllVectors = {1, 1};
 enum { registers_override = 0x5eed };
 
-/// Makes `rounds` calls with `width` bytes (16, 32, 64) of the vector registers in use. Returns how many
+/// In how many bytes vector registers can be in use, the least first; returns the number of such widths.
+enum { kMostRegistersWidths = 3 };
+unsigned registers_widths(unsigned widths[kMostRegistersWidths]);
+
+/// Makes `rounds` calls with `width` bytes of the vector registers in use. Returns how many
 /// registers were not as they should have been, and prints the first few.
 unsigned registers_wrong(unsigned width, unsigned rounds, struct RegistersContract contract);
 

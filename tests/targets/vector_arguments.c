@@ -1,50 +1,23 @@
 // Vector arguments and results at every width the processor has, and everything else that travels in
 // registers or on the stack: complex, 128-bit, structures, twenty stack arguments.
 #include <complex.h>
-#include <immintrin.h>
 #include <stdio.h>
 
 #include "calls.h"
+#include "wide_vectors.h"
 
 enum { kRounds = 2000 };
+
+typedef double Vector __attribute__((vector_size(16)));
 
 struct Mixed {
   double x;
   long n;
 };
 
-HOOKED static __m128d add128(__m128d a, __m128d b, __m128d c, __m128d d, __m128d e, __m128d f, __m128d g,
-                             __m128d h) {
+HOOKED static Vector add128(Vector a, Vector b, Vector c, Vector d, Vector e, Vector f, Vector g, Vector h) {
   CALLED();
   return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h;
-}
-
-__attribute__((target("avx2"))) HOOKED static __m256d add256(__m256d a, __m256d b, __m256d c, __m256d d,
-                                                             __m256d e, __m256d f, __m256d g, __m256d h) {
-  CALLED();
-  return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h;
-}
-
-__attribute__((target("avx512f"))) HOOKED static __m512d add512(__m512d a, __m512d b, __m512d c, __m512d d,
-                                                                __m512d e, __m512d f, __m512d g, __m512d h) {
-  CALLED();
-  return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h;
-}
-
-__attribute__((target("avx2"))) static double run256(int i) {
-  __m256d v[8];
-  for (int j = 0; j < 8; ++j) v[j] = _mm256_set_pd(i + j, i - j, j * 0.5, i * 0.25);
-  const __m256d sum = add256(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
-  return sum[0] + 3 * sum[1] + 5 * sum[2] + 7 * sum[3];
-}
-
-__attribute__((target("avx512f"))) static double run512(int i) {
-  __m512d v[8];
-  for (int j = 0; j < 8; ++j) v[j] = _mm512_set_pd(i, j, i + j, i - j, j * 0.5, i * 0.25, 3, i * 2);
-  const __m512d sum = add512(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
-  double total = 0;
-  for (int j = 0; j < 8; ++j) total += (2 * j + 1) * sum[j];
-  return total;
 }
 
 HOOKED static long double complex complex_root(long double complex z) {
@@ -90,18 +63,17 @@ HOOKED static double many(int a, double b, int c, double d, int e, double f, int
 }
 
 int main(void) {
-  double sum128 = 0, sum256 = 0, sum512 = 0, sum_many = 0, sum_mixed = 0;
+  double sum128 = 0, sum_wide = 0, sum_many = 0, sum_mixed = 0;
   long double extended_sum = 0;
   long double complex z = 0.25L + 0.25L * I;
   double complex w = 0;
   __int128 total = 1;
   for (int i = 0; i < kRounds; ++i) {
-    __m128d v[8];
-    for (int j = 0; j < 8; ++j) v[j] = _mm_set_pd(i + j, i * 0.5 - j);
-    const __m128d sum = add128(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
+    Vector v[8];
+    for (int j = 0; j < 8; ++j) v[j] = (Vector){i * 0.5 - j, i + j};
+    const Vector sum = add128(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
     sum128 += sum[0] + 3 * sum[1];
-    if (__builtin_cpu_supports("avx2")) sum256 += run256(i);
-    if (__builtin_cpu_supports("avx512f")) sum512 += run512(i);
+    sum_wide += wide_vectors(i);
     z = complex_root(z / (1 + cabsl(z)) + 0.5L * I);
     w = complex_double(w / 4, 1.0f + 2.0f * I);
     extended_sum += extended(i, 0.5);
@@ -116,7 +88,7 @@ int main(void) {
   for (int i = 0; i < kRounds; ++i) quad_sum += quad(i, 1);
   printf("quad %.17g\n", (double)quad_sum);
 #endif
-  printf("%.17g %.17g %.17g\n", sum128, sum256, sum512);
+  printf("%.17g %.17g\n", sum128, sum_wide);
   printf("%.20Lg %.20Lg %.20Lg\n", creall(z), cimagl(z), extended_sum);
   printf("%.17g %.17g %lld %.17g %.17g\n", creal(w), cimag(w), (long long)total, sum_mixed, sum_many);
   return 0;

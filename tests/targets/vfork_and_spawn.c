@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "own_command.h"
 
 enum { kRounds = 8 };
 
@@ -30,7 +31,7 @@ HOOKED static pid_t start_with_vfork(const char* program, char* const* arguments
   if (child == 0) {
     // A hooked call in a child that shares the parent's memory and stack.
     child_calls();
-    execv(program, arguments);
+    execvp(program, arguments);
     _exit(42);
   }
   return child;
@@ -39,7 +40,7 @@ HOOKED static pid_t start_with_vfork(const char* program, char* const* arguments
 HOOKED static pid_t start_with_spawn(const char* program, char* const* arguments) {
   CALLED();
   pid_t child = -1;
-  if (posix_spawn(&child, program, NULL, NULL, arguments, environ) != 0) return -1;
+  if (posix_spawnp(&child, program, NULL, NULL, arguments, environ) != 0) return -1;
   return child;
 }
 
@@ -58,14 +59,15 @@ HOOKED static int child_main(void) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "child") == 0) return child_main();
-  char self[] = "/proc/self/exe";
   char word[] = "child";
-  char* const arguments[] = {self, word, NULL};
+  struct OwnCommand* command = own_command();
+  add_word(command, word);
+  char* const* arguments = command->words;
   for (int i = 0; i < kRounds; ++i) {
-    const int a = status_of(start_with_vfork(self, arguments));
+    const int a = status_of(start_with_vfork(arguments[0], arguments));
     work(1);
     const int b = status_of(start_with_vfork("/nonexistent/program", arguments));
-    const int c = status_of(start_with_spawn(self, arguments));
+    const int c = status_of(start_with_spawn(arguments[0], arguments));
     printf("%d %d %d\n", a, b, c);
   }
   fflush(stdout);

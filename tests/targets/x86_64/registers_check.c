@@ -1,10 +1,10 @@
-#include "registers_check.h"
+#include "../registers_check.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "calls.h"
+#include "../calls.h"
 
 enum { kFlagsDirection = 0x400, kUpperHalvesInUse = 0x44 };
 enum { kRax, kRbx, kRcx, kRdx, kRsi, kRdi, kRbp, kR8, kR9, kR10, kR11, kR12, kR13, kR14, kR15, kGeneral };
@@ -104,6 +104,14 @@ static int has_in_use(void) {
   return (a & kXgetbv1) != 0;
 }
 
+unsigned registers_widths(unsigned widths[kMostRegistersWidths]) {
+  unsigned count = 0;
+  widths[count++] = 16;
+  if (__builtin_cpu_supports("avx2")) widths[count++] = 32;
+  if (__builtin_cpu_supports("avx512f")) widths[count++] = 64;
+  return count;
+}
+
 unsigned registers_wrong(unsigned width, unsigned rounds, struct RegistersContract contract) {
   static struct State set, inside, after, result;
   const unsigned wrong_before = wrong;
@@ -119,7 +127,7 @@ unsigned registers_wrong(unsigned width, unsigned rounds, struct RegistersContra
     registers_check(&set, &inside, &after, width);
     check_after(&set, &after, width);
     if (contract.is_callee_called) {
-      check_inside(&set, &inside, width, contract.vectors_kept);
+      check_inside(&set, &inside, width, contract.keeps_all_vectors ? 16 : 8);
       check_results(&result, &after, width);
     } else {
       expect(after.general[kRax] == registers_override, "after", "the override", width);
@@ -132,8 +140,9 @@ unsigned registers_wrong(unsigned width, unsigned rounds, struct RegistersContra
 }
 
 unsigned registers_wrong_at_all_widths(unsigned rounds, struct RegistersContract contract) {
-  unsigned sum = registers_wrong(16, rounds, contract);
-  if (__builtin_cpu_supports("avx2")) sum += registers_wrong(32, rounds, contract);
-  if (__builtin_cpu_supports("avx512f")) sum += registers_wrong(64, rounds, contract);
+  unsigned widths[kMostRegistersWidths];
+  const unsigned count = registers_widths(widths);
+  unsigned sum = 0;
+  for (unsigned i = 0; i < count; ++i) sum += registers_wrong(widths[i], rounds, contract);
   return sum;
 }

@@ -1,0 +1,8 @@
+set(api_variants gcc gcc_bti clang)
+set(api_gcc_flags GCC -O2 ${entry_flag})
+set(api_gcc_bti_flags GCC -O2 -mbranch-protection=standard ${entry_flag})
+set(api_clang_flags CLANG -O2 ${entry_flag})
+set(api_no_landing_pads -mbranch-protection=none)
+set(api_landing_pads -mbranch-protection=standard)
+set(api_landing_pad_variants gcc_bti)
+set(api_has_general_regs_only TRUE)

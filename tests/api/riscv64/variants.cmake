@@ -1,0 +1,8 @@
+set(api_variants gcc clang)
+set(api_gcc_flags GCC -O2 ${entry_flag})
+set(api_clang_flags CLANG -O2 ${entry_flag})
+# GCC 12 and clang 14 know no landing pads there.
+set(api_no_landing_pads)
+set(api_landing_pads)
+set(api_landing_pad_variants)
+set(api_has_general_regs_only FALSE)

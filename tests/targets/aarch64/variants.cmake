@@ -1,0 +1,10 @@
+# GCC 12 and clang 14 for AArch64, as Debian has them. Few: each runs under an emulator.
+set(entry -fpatchable-function-entry)
+calltap_variant(default FLAGS -O2 ${entry}=4,2)
+calltap_variant(gcc_2_pie FLAGS -O2 -fPIE ${entry}=2 LINK -pie)
+calltap_variant(gcc_4_no_pie_O0 FLAGS -O0 -fno-pie ${entry}=4 LINK -no-pie)
+calltap_variant(gcc_8_4_aligned FLAGS -O3 -falign-functions=16 ${entry}=8,4)
+calltap_variant(gcc_bti FLAGS -O2 -mbranch-protection=standard ${entry}=4,2)
+calltap_variant(gcc_2_bti_Os FLAGS -Os -mbranch-protection=standard ${entry}=2)
+calltap_variant(clang CLANG FLAGS -O2 ${entry}=4,2)
+calltap_variant(clang_2_bti_lld CLANG FLAGS -O2 -mbranch-protection=standard ${entry}=2 LINK -fuse-ld=lld)
