@@ -12,7 +12,7 @@ endif()
 # CALLTAP_CAN_RECORD: 1 on the architectures that have trampolines and with them the in-target library. Core, tool and
 # their tests are built for all; without the library `calltap record` says that it cannot, and the rest of it works.
 set(CALLTAP_CAN_RECORD 0)
-if(CALLTAP_ARCH MATCHES "^(x86_64)$")
+if(CALLTAP_ARCH MATCHES "^(x86_64|aarch64|riscv64)$")
   set(CALLTAP_CAN_RECORD 1)
 endif()
 
