@@ -66,7 +66,7 @@ int ct_regs_unwound(const ct_regs* regs) { return (regs->flags & CT_REGS_UNWOUND
 
 void ct_regs_override_return_word(ct_regs* regs, unsigned n, std::uint64_t value) {
   if (is_exit(regs) || n > 1) return;
-  result_word(*regs, n) = value;
+  override_word(*regs, n) = value;
   regs->flags |= CT_REGS_OVERRIDE;
 }
 

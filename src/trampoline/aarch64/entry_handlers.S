@@ -52,7 +52,6 @@
         b       .Lgo_on_\name
 .Loverride_\name:
         LOAD_OVERRIDE
-        ldp     x0, x1, [x29, #REGS(X0)]
         .cfi_remember_state
         LEAVE_STACK
         .cfi_def_cfa 31, 0

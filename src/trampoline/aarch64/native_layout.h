@@ -4,6 +4,7 @@
 
 // ct_regs: on the stack while handlers run. It ends where the stack pointer was at the function's entry, with
 // a frame record to which x29 points. Vector registers lie before it.
+#define CT_REGS_UNWOUND_IP 0
 #define CT_REGS_SET 8
 #define CT_REGS_GUARD 16
 #define CT_REGS_SAVED_WORD 24
@@ -25,6 +26,10 @@
 // z23, and before these p0 to p15.
 #define CT_VECTOR_BYTES 16
 #define CT_VECTORS 8
+
+// What an override returns, word by word: the result's registers hold arguments that later handlers ask for.
+#define CT_REGS_OVERRIDE_0 CT_REGS_UNWOUND_IP
+#define CT_REGS_OVERRIDE_1 CT_REGS_UNWOUND_SP
 
 // ct_regs::width: the length of a vector register in bytes, and
 #define CT_WIDTH_SVE 0x10000

@@ -193,6 +193,7 @@
         b       .Lgo_on_\name
 .Loverride_\name:
         LOAD_OVERRIDE
+        stp     x0, x1, [x29, #REGS(X0)]
         b       .Lreturned_\name
 
         // Frames above us on the list have not been returned from.

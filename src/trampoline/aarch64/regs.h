@@ -9,7 +9,7 @@
 
 /// The program's registers, on the stack while handlers run.
 struct ct_regs {
-  std::uint64_t unwound_ip;               // with CT_REGS_UNWOUND
+  std::uint64_t unwound_ip;               // with CT_REGS_UNWOUND; with CT_REGS_OVERRIDE the first word
   const calltap::trampoline::OpSet* set;  // at the entry, for slow paths
   // With CT_REGS_NESTED: the guard, and its state from before.
   calltap::trampoline::Guard* guard;
@@ -19,7 +19,8 @@ struct ct_regs {
   std::uint32_t width;  // of the saved vector registers: 0, or their length in bytes, | CT_WIDTH_SVE
   std::uint64_t target;
   std::uint64_t parent;      // with CT_REGS_HAS_PARENT
-  std::uint64_t unwound_sp;  // with CT_REGS_UNWOUND, when this is not below the caller's stack
+  std::uint64_t unwound_sp;  // with CT_REGS_UNWOUND, when this is not below the caller's stack; with
+                             // CT_REGS_OVERRIDE the second word
   std::uint64_t x18;
   std::uint64_t x[9];  // at the exit only the first two
   std::uint64_t reserved;
@@ -36,6 +37,7 @@ struct ct_regs {
   [[nodiscard]] std::uint64_t return_address() const { return link; }
 };
 static_assert(sizeof(ct_regs) == CT_REGS_BYTES && CT_REGS_BYTES % 16 == 0);
+static_assert(offsetof(ct_regs, unwound_ip) == CT_REGS_UNWOUND_IP);
 static_assert(offsetof(ct_regs, set) == CT_REGS_SET);
 static_assert(offsetof(ct_regs, guard) == CT_REGS_GUARD);
 static_assert(offsetof(ct_regs, saved_word) == CT_REGS_SAVED_WORD);
@@ -60,6 +62,10 @@ inline constexpr unsigned kRegisterArguments = 8;
 inline std::uint64_t& integer_argument(ct_regs& regs, unsigned n) { return regs.x[n]; }
 /// Of two.
 inline std::uint64_t& result_word(ct_regs& regs, unsigned n) { return regs.x[n]; }
+/// Of two, at an entry: what the call returns instead of running its function.
+inline std::uint64_t& override_word(ct_regs& regs, unsigned n) {
+  return n == 0 ? regs.unwound_ip : regs.unwound_sp;
+}
 
 inline constexpr unsigned kVectorArguments = CT_VECTORS;
 inline constexpr unsigned kVectorResults = 4;

@@ -46,8 +46,6 @@
         j       .Lgo_on_\name
 .Loverride_\name:
         LOAD_OVERRIDE BASE(\vectors)
-        ld      a0, BASE(\vectors) + CT_REGS_A0(sp)
-        ld      a1, BASE(\vectors) + CT_REGS_A0 + 8(sp)
         .cfi_remember_state
         GIVE_STACK TO_ENTRY(\vectors)
         ret

@@ -4,6 +4,7 @@
 
 // ct_regs: on the stack while handlers run. It ends where the stack pointer was at the function's entry, with
 // a frame record of which s0 points to the end. Vector registers lie before it.
+#define CT_REGS_UNWOUND_IP 0
 #define CT_REGS_SET 8
 #define CT_REGS_GUARD 16
 #define CT_REGS_SAVED_WORD 24
@@ -24,6 +25,10 @@
 #define CT_VECTOR_BYTES 8
 #define CT_VECTORS 8
 #define CT_VECTORS_BYTES (CT_VECTOR_BYTES * (CT_VECTORS + 12))
+
+// What an override returns, word by word: the result's registers hold arguments that later handlers ask for.
+#define CT_REGS_OVERRIDE_0 CT_REGS_UNWOUND_IP
+#define CT_REGS_OVERRIDE_1 CT_REGS_UNWOUND_SP
 
 // Code of a direct call's slot
 #define CT_DIRECT_SLOT_BYTES 32

@@ -199,6 +199,8 @@
         j       .Lgo_on_\name
 .Loverride_\name:
         LOAD_OVERRIDE BASE(\vectors)
+        sd      a0, BASE(\vectors) + CT_REGS_A0(sp)
+        sd      a1, BASE(\vectors) + CT_REGS_A0 + 8(sp)
         j       .Lreturned_\name
 
         // Frames above us on the list have not been returned from.

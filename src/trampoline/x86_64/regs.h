@@ -70,6 +70,8 @@ inline std::uint64_t& integer_argument(ct_regs& regs, unsigned n) {
 }
 /// Of two.
 inline std::uint64_t& result_word(ct_regs& regs, unsigned n) { return n == 0 ? regs.rax : regs.rdx; }
+/// Of two, at an entry: what the call returns instead of running its function.
+inline std::uint64_t& override_word(ct_regs& regs, unsigned n) { return result_word(regs, n); }
 
 inline constexpr unsigned kVectorArguments = 8;
 inline constexpr unsigned kVectorResults = 2;
