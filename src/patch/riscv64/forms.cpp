@@ -1,4 +1,4 @@
-// A site on RISC-V: NOP <-> jump to the pad, or the second half of a far jump.
+// A site on RISC-V: NOP <-> jump to the pad, or the second half of a far jump or a far call.
 #include "patch/words/forms.h"
 
 #include <algorithm>
@@ -35,23 +35,27 @@ const Reach kStubReach = {(std::uint64_t{1} << 31) - (std::uint64_t{1} << 20), s
 
 Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t unit, std::uint64_t stub) {
   PreparedCode code;
-  code.address = form.method == Method::kFarJump ? unit : pad_jump(unit);
+  const bool calls = form.method == Method::kCall;
+  const bool is_in_pad = form.method == Method::kJump;
+  code.address = is_in_pad ? pad_jump(unit) : unit;
   code.size = riscv::kFarBytes;
-  const auto jump = riscv::far_jump(TargetAddress(code.address), TargetAddress(stub));
-  if (!jump) return jump.error();
-  code.bytes = *jump;
-  if (form.method == Method::kFarJump)
-    std::ranges::copy(riscv::nop(), code.bytes.begin() + riscv::kInstructionBytes);
+  const auto far =
+      (calls ? riscv::far_call : riscv::far_jump)(TargetAddress(code.address), TargetAddress(stub));
+  if (!far) return far.error();
+  code.bytes = *far;
+  if (!is_in_pad) std::ranges::copy(riscv::nop(), code.bytes.begin() + riscv::kInstructionBytes);
   return code;
 }
 
 Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub) {
   const std::uint64_t unit = record.unit();
   Switch found = {unit + record.word.offset, record.word.bytes, isa::word_at(riscv::nop(), 0, 4), 0};
-  if (record.method == static_cast<std::uint8_t>(Method::kFarJump)) {
-    const auto jump = riscv::far_jump(TargetAddress(unit), TargetAddress(stub));
-    if (!jump) return jump.error();
-    found.on = isa::word_at(*jump, record.word.offset, 4);
+  const auto method = static_cast<Method>(record.method);
+  if (method == Method::kFarJump || method == Method::kCall) {
+    const bool calls = method == Method::kCall;
+    const auto far = (calls ? riscv::far_call : riscv::far_jump)(TargetAddress(unit), TargetAddress(stub));
+    if (!far) return far.error();
+    found.on = isa::word_at(*far, record.word.offset, 4);
     return found;
   }
   if (found.bytes == riscv::kCompressedBytes) found.off = isa::word_at(riscv::c_nop(), 0, 2);
@@ -64,6 +68,7 @@ Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stu
 Result<std::array<std::uint8_t, kStubBytes>> stub_code(std::uint64_t at,
                                                        const trampoline::SiteRecord& record) {
   static_assert(riscv::kStubBytes == kStubBytes);
+  if (record.method == static_cast<std::uint8_t>(Method::kCall)) return riscv::call_stub();
   return riscv::stub(TargetAddress(at), TargetAddress(reinterpret_cast<std::uint64_t>(&record)),
                      CT_RECORD_HANDLER);
 }

@@ -8,7 +8,8 @@
 //     [20]   [10:1]   [11]  [19:16]| [15:12]  ra     JAL        bits of the distance
 //
 // So the function gets a twin, N * 64 KiB away from it, where nothing was mapped, and each JAL that leads to
-// the function leads to the twin after one store of two aligned bytes.
+// the function leads to the twin after one store of two aligned bytes. Where libraries lie on both sides of
+// the loader, as under qemu-user, the twin is in this library, if that is near enough (landing_area.S).
 #include <algorithm>
 #include <utility>
 
@@ -21,6 +22,11 @@
 #include "patch/patcher.h"
 #include "patch/words/word_writer.h"
 
+extern "C" {
+extern std::uint8_t ct_landing_area[];
+extern std::uint8_t ct_landing_area_end[];
+}
+
 namespace calltap::patch {
 namespace {
 
@@ -31,7 +37,7 @@ using base::ErrorCode;
 using base::Result;
 using base::TargetAddress;
 
-constexpr std::int64_t kStep = std::int64_t{1} << 16;
+constexpr std::int64_t kStep = std::int64_t{1} << 16;  // landing_area.S has as many bytes and a page
 constexpr std::uint32_t kLinkField = 0xf80;
 constexpr std::int64_t kSteps = 14;  // a JAL reaches 16, of which a module takes some
 
@@ -79,7 +85,9 @@ Result<Array<WordChange>> lead_to(const Array<std::uint64_t>& calls, std::uint64
 
 struct Twin {
   std::uint64_t function = 0;
+  std::uint64_t island = 0;
   plan::Range pages;
+  bool is_mapped = false;  // by us, for this
   Array<WordChange> changes;
 };
 
@@ -99,21 +107,46 @@ Result<Twin> map_twin(const Array<std::uint64_t>& calls, std::uint64_t function)
     // The jump in its place, and the island on whatever is left of the pages.
     twin.pages.begin = twin.function & ~(page - 1);
     twin.pages.end = ((twin.function + riscv::kFarBytes + page - 1) & ~(page - 1)) + page;
+    twin.island = twin.pages.end - page;
     auto mapped = map_at(twin.pages.begin, twin.pages.end - twin.pages.begin, *used);
+    twin.is_mapped = true;
     if (mapped) return twin;
     if (mapped.error().code != ErrorCode::kNoRoomInReach) return mapped.error();
   }
   return Error(ErrorCode::kNoRoomInReach, 0, function);
 }
 
+Result<Twin> place_twin(const Array<std::uint64_t>& calls, std::uint64_t function) {
+  const auto area = reinterpret_cast<std::uint64_t>(ct_landing_area);
+  const auto area_end = reinterpret_cast<std::uint64_t>(ct_landing_area_end);
+  Twin twin;
+  twin.function = area + (function - area) % static_cast<std::uint64_t>(kStep);
+  auto changes = lead_to(calls, function, twin.function);
+  if (!changes) return changes.error();
+  if (changes->empty()) return Error(ErrorCode::kNoRoomInReach, 0, function);
+  twin.changes = std::move(*changes);
+  twin.pages = {area, area_end};
+  // Behind the twin, where there is always room.
+  twin.island = (twin.function + riscv::kFarBytes + 7) & ~std::uint64_t{7};
+  const long result = isa::native::system_call(SYS_mprotect, static_cast<long>(area),
+                                               static_cast<long>(area_end - area), PROT_READ | PROT_WRITE);
+  if (isa::is_error(result)) return Error(ErrorCode::kMemoryProtect, static_cast<int>(-result), area);
+  return twin;
+}
+
+Result<Twin> make_twin(const Array<std::uint64_t>& calls, std::uint64_t function) {
+  auto twin = map_twin(calls, function);
+  if (twin || twin.error().code != ErrorCode::kNoRoomInReach) return twin;
+  return place_twin(calls, function);
+}
+
 Result<void> write_twin(const Twin& twin, std::uint64_t to) {
-  const std::uint64_t island = twin.pages.end - page_bytes();
-  const auto jump = riscv::far_jump(TargetAddress(twin.function), TargetAddress(island));
+  const auto jump = riscv::far_jump(TargetAddress(twin.function), TargetAddress(twin.island));
   if (!jump) return jump.error();
-  const auto far = riscv::island(TargetAddress(island), TargetAddress(to));
+  const auto far = riscv::island(TargetAddress(twin.island), TargetAddress(to));
   if (!far) return far.error();
   std::copy(jump->begin(), jump->end(), reinterpret_cast<std::uint8_t*>(twin.function));
-  std::copy(far->begin(), far->end(), reinterpret_cast<std::uint8_t*>(island));
+  std::copy(far->begin(), far->end(), reinterpret_cast<std::uint8_t*>(twin.island));
   return make_executable(twin.pages.begin, twin.pages.end - twin.pages.begin);
 }
 
@@ -126,13 +159,14 @@ Result<void> Patcher::redirect(std::uint64_t function, std::uint64_t to) {
   const auto calls = find_calls(*code, function);
   if (!calls) return calls.error();
   if (calls->empty()) return Error(ErrorCode::kSiteNotPatchable, 0, function);
-  const auto twin = map_twin(*calls, function);
+  const auto twin = make_twin(*calls, function);
   if (!twin) return twin.error();
   auto done = write_twin(*twin, to);
   if (done) done = synchronise_cores();
   if (done) done = WordWriter(false).apply(twin->changes);
   if (!done) {
-    isa::unmap_memory(reinterpret_cast<void*>(twin->pages.begin), twin->pages.end - twin->pages.begin);
+    if (twin->is_mapped)
+      isa::unmap_memory(reinterpret_cast<void*>(twin->pages.begin), twin->pages.end - twin->pages.begin);
     return done;
   }
   return synchronise_cores();
