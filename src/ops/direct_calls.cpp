@@ -2,6 +2,7 @@
 
 #include "base/array.h"
 #include "base/never_destroyed.h"
+#include "plan/plan.h"
 #include "trampoline/code.h"
 
 namespace calltap::ops {
@@ -100,6 +101,11 @@ void forget_special(const trampoline::SiteRecord& record) {
 
 namespace {
 
+/// Is it a site with CALL_OPS?
+bool calls_stub(const trampoline::SiteRecord& record) {
+  return record.method == static_cast<std::uint8_t>(plan::Method::kCall);
+}
+
 /// Where the function's calls go on.
 std::uint64_t body_of(const trampoline::SiteRecord& record, const SpecialSite* special) {
   std::uint64_t body = record.body();
@@ -115,7 +121,43 @@ void clear_slot(const SpecialSite& site) {
   trampoline::DirectSlot& slot = trampoline::code().direct_table[site.slot];
   __atomic_store_n(&slot.body, body_of(*site.record, &site), __ATOMIC_RELEASE);
   store(slot.direct, reinterpret_cast<std::uint64_t>(trampoline::code().direct_none));
+  if (calls_stub(*site.record)) site.record->word.slot = static_cast<std::uint16_t>(site.slot);
 }
+
+namespace {
+
+/// A trampoline for handlers, as sites with CALL_OPS come to it.
+const void* called(const void* handler) {
+  const trampoline::Code& code = trampoline::code();
+  if (handler == code.recorder) return code.called.recorder;
+  if (handler == code.bare_hook) return code.called.bare_hook;
+  if (handler == code.entry) return code.called.entry;
+  if (handler == code.entry_vectors) return code.called.entry_vectors;
+  if (handler == code.probe) return code.called.probe;
+  if (handler == code.probe_vectors) return code.called.probe_vectors;
+  return code.called.pass;
+}
+
+/// The last step of publish_handler() for a site with CALL_OPS: its calls come with the way back in a
+/// register, as a direct call's trampoline wants it, and a lone one needs nothing else.
+void publish_called(trampoline::SiteRecord& record, const SpecialSite* special, std::uint64_t target) {
+  const trampoline::Code::Called& code = trampoline::code().called;
+  const ct_ops* direct = special != nullptr ? special->direct : nullptr;
+  const bool is_replaced = body_of(record, special) != record.body();
+  if (!is_replaced) target = reinterpret_cast<std::uint64_t>(direct != nullptr ? code.direct : code.body);
+  __atomic_store_n(&record.target, target, __ATOMIC_RELEASE);
+  const void* handler = code.pass;
+  if (record.set->count != 0) {
+    handler = called(record.set->handler);
+  } else if (is_replaced) {
+    handler = code.target;
+  } else if (direct != nullptr) {
+    handler = reinterpret_cast<const void*>(direct->target);
+  }
+  __atomic_store_n(&record.handler, handler, __ATOMIC_RELEASE);
+}
+
+}  // namespace
 
 void publish_handler(trampoline::SiteRecord& record) {
   const SpecialSite* special = find_special(record);
@@ -132,6 +174,7 @@ void publish_handler(trampoline::SiteRecord& record) {
                special->slot * CT_DIRECT_SLOT_BYTES;
     }
   }
+  if (calls_stub(record)) return publish_called(record, special, target);
   __atomic_store_n(&record.target, target, __ATOMIC_RELEASE);
   if (record.set->count != 0) {
     store(record.handler, reinterpret_cast<std::uint64_t>(record.set->handler));

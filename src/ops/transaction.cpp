@@ -88,6 +88,14 @@ void forget_functions(ct_ops& client, const Module& module) {
   });
 }
 
+namespace {
+
+bool prefers_calls = false;
+
+}  // namespace
+
+void prefer_calls() { prefers_calls = true; }
+
 Transaction::~Transaction() {
   if (published_) return;
   while (!changes_.empty()) {
@@ -182,6 +190,7 @@ Result<void> Transaction::prepare(Module& module, std::span<const std::uint32_t>
   selection.first_function = module.first_function;
   selection.handler = trampoline::code().pass;
   selection.set = &empty_set();
+  selection.prefers_calls = prefers_calls;
   patch::Patcher patcher;
   if (auto prepared = patcher.prepare(selection, module.patch); !prepared) return prepared.error();
   return {};

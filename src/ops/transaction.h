@@ -7,6 +7,10 @@
 
 namespace calltap::ops {
 
+/// Sites that are prepared from now on get CALL_OPS where they have the form for it and nobody can be inside.
+/// Only where there is such a form; for the first constructor of the process.
+void prefer_calls();
+
 /// The client is one of the function's.
 [[nodiscard]] bool has_client(const trampoline::SiteRecord& record, const ct_ops& client);
 

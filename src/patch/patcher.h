@@ -97,6 +97,7 @@ struct Selection {
   std::uint32_t first_function = 0;        // function number of sites[0]
   const void* handler = nullptr;           // SiteRecord::handler
   const trampoline::OpSet* set = nullptr;  // SiteRecord::set
+  bool prefers_calls = false;              // CALL_OPS where the site's form allows it
 };
 
 /// True if memory has the site's bytes as the file does.

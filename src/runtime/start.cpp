@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "isa/system.h"
 #include "ops/engine.h"
+#include "ops/transaction.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
 #include "runtime/near_code.h"
@@ -106,11 +108,21 @@ void record() {
   static_cast<void>(connection.send({reinterpret_cast<const std::uint8_t*>(&ready), sizeof ready}));
 }
 
+/// CALLTAP_CALL_OPS, whatever its value.
+bool wants_call_ops(char** environment) {
+  constexpr std::string_view kVariable = "CALLTAP_CALL_OPS=";
+  for (char** entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
+    if (std::string_view(*entry).substr(0, kVariable.size()) == kVariable) return true;
+  }
+  return false;
+}
+
 void start(char** environment) {
   trampoline::main_stack_address = reinterpret_cast<std::uint64_t>(environment);
   has_thread_key = pthread_key_create(&thread_key, end_thread) == 0 && thread_key < kInlineKeys;
   pthread_atfork(ops::lock_for_fork, ops::unlock_after_fork, after_fork_in_child);
   use_code_near_program(environment);
+  if (wants_call_ops(environment)) ops::prefer_calls();
   if (find_session(environment) && recorder::initialise()) record();
 }
 

@@ -90,6 +90,20 @@ struct Code {
   EntryHandler list_entries;  // list_client's handlers
   ExitHandler list_exits;
   EntryHandler may_set_ip;  // in place of the entry handler of a client with CT_IPMODIFY
+  // The same for sites with CALL_OPS, which call their stub: null where there are none (call_ops.S).
+  struct Called {
+    const char* recorder;
+    const char* bare_hook;
+    const char* entry;
+    const char* entry_vectors;
+    const char* probe;
+    const char* probe_vectors;
+    const char* pass;
+    const char* target;  // goes on at SiteRecord::target
+    // As SiteRecord::target
+    const char* body;
+    const char* direct;
+  } called;
   Imports* imports;
   const void** personality;
 };

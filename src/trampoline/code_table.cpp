@@ -41,6 +41,9 @@ constinit const calltap::trampoline::Code ct_code = {
     .list_entries = ct_list_entries,
     .list_exits = ct_list_exits,
     .may_set_ip = ct_may_set_ip,
+    .called = {ct_called_recorder, ct_called_bare_hook, ct_called_entry, ct_called_entry_vectors,
+               ct_called_probe, ct_called_probe_vectors, ct_called_pass, ct_called_target, ct_called_body,
+               ct_called_direct},
     .imports = &ct_imports,
     .personality = &ct_personality_reference,
 };

@@ -49,6 +49,8 @@
 #define CT_RECORD_SET 16
 #define CT_RECORD_EVENT 24
 #define CT_RECORD_ENTRY 32
+#define CT_RECORD_LANDING_PAD 43  // in the low four bits
+#define CT_RECORD_SLOT 46         // sites that call: of a direct call
 #define CT_RECORD_BYTES 48
 
 // Guard: which handlers a thread is running

@@ -36,6 +36,7 @@ struct SiteRecord {
   struct Word {
     std::uint8_t offset;  // from the unit
     std::uint8_t bytes;   // 2 or 4
+    std::uint16_t slot;   // of the direct call, where the method is kCall
   };
   union {
     std::uint32_t tail = 0;  // x86-64, trap protocol: the original bytes behind the first
@@ -51,6 +52,8 @@ static_assert(offsetof(SiteRecord, target) == CT_RECORD_TARGET);
 static_assert(offsetof(SiteRecord, set) == CT_RECORD_SET);
 static_assert(offsetof(SiteRecord, event_bits) == CT_RECORD_EVENT);
 static_assert(offsetof(SiteRecord, entry) == CT_RECORD_ENTRY);
+static_assert(offsetof(SiteRecord, body_offset) + 1 == CT_RECORD_LANDING_PAD);
+static_assert(offsetof(SiteRecord, word) + offsetof(SiteRecord::Word, slot) == CT_RECORD_SLOT);
 
 /// A hooked call in flight. It is claimed by incrementing `owner` from kFree (one instruction, so a signal
 /// handler can never be given the same frame), and holds the caller's return address and one callee-saved

@@ -122,6 +122,13 @@ base::Result<Code<kStubBytes>> stub(TargetAddress at, TargetAddress record, std:
   return join<kStubBytes>(*load_record, *load_handler, br(Register::kX16));
 }
 
+Code<kStubBytes> call_stub() {
+  constexpr std::uint32_t kRoundDown = 0x927df3d1;    // and x17, x30, #-8
+  constexpr std::uint32_t kLoadLiteral = 0xf85f0231;  // ldur x17, [x17, #-16]
+  return join<kStubBytes>(instruction(kRoundDown), instruction(kLoadLiteral),
+                          *ldr(Register::kX16, Register::kX17, 0), br(Register::kX16));
+}
+
 base::Result<Code<kIslandBytes>> island(TargetAddress at, TargetAddress to) {
   if (!is_aligned(to)) return base::Error(ErrorCode::kMisaligned, 0, at.value);
   const auto load = ldr_literal(at, Register::kX16, at + kIslandLiteral);

@@ -72,6 +72,16 @@ inline constexpr std::size_t kStubBytes = 16;
 base::Result<Code<kStubBytes>> stub(base::TargetAddress at, base::TargetAddress record,
                                     std::uint32_t handler_offset);
 
+/// The stub of a site with CALL_OPS: finds the literal before the entry, which is the record's address, from
+/// the link register, with a landing pad and without, and jumps through the record's first word. The handler
+/// has the record in x17.
+///
+///     and   x17, x30, #-8              the entry + 8
+///     ldur  x17, [x17, #-16]
+///     ldr   x16, [x17]
+///     br    x16
+Code<kStubBytes> call_stub();
+
 inline constexpr std::size_t kIslandBytes = 16;
 inline constexpr std::size_t kIslandLiteral = 8;
 

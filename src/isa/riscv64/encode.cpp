@@ -144,6 +144,12 @@ base::Result<Code<kStubBytes>> stub(TargetAddress at, TargetAddress record, std:
                           jr(Register::kT1));
 }
 
+Code<kStubBytes> call_stub() {
+  constexpr std::int32_t kLiteral = -16;  // from the instruction behind the call
+  return join<kStubBytes>(*ld(Register::kT1, Register::kT0, kLiteral), *ld(Register::kT1, Register::kT1, 0),
+                          jr(Register::kT1), nop());
+}
+
 base::Result<Code<kIslandBytes>> island(TargetAddress at, TargetAddress to) {
   if (at.value % kLiteralBytes != 0 || !is_even(to)) return base::Error(ErrorCode::kMisaligned, 0, at.value);
   return join<kIslandBytes>(*auipc(at, Register::kT1, at), *ld(Register::kT1, Register::kT1, kIslandLiteral),

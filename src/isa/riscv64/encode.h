@@ -91,6 +91,15 @@ inline constexpr std::size_t kStubBytes = 16;
 base::Result<Code<kStubBytes>> stub(base::TargetAddress at, base::TargetAddress record,
                                     std::int32_t handler_offset);
 
+/// The stub of a site with CALL_OPS: finds the literal before the entry, which is the record's address, from
+/// t0, and jumps through the record's first word. The handler has t0 as it came.
+///
+///     ld    t1, -16(t0)
+///     ld    t1, 0(t1)
+///     jr    t1
+///     nop
+Code<kStubBytes> call_stub();
+
 inline constexpr std::size_t kIslandBytes = 24;
 inline constexpr std::size_t kIslandLiteral = 16;
 

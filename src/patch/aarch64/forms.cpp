@@ -1,4 +1,4 @@
-// A site on AArch64: NOP <-> B stub.
+// A site on AArch64: NOP <-> B stub, or NOP <-> BL stub behind a fixed MOV.
 #include "patch/words/forms.h"
 
 #include <algorithm>
@@ -20,6 +20,12 @@ const Reach kStubReach = {(std::uint64_t{1} << 27) - 4096, std::uint64_t{1} << 4
 
 Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t unit, std::uint64_t) {
   PreparedCode code;
+  if (form.method == plan::Method::kCall) {
+    code.address = unit;
+    code.size = arm::kInstructionBytes;
+    std::ranges::copy(arm::mov(arm::Register::kX9, arm::Register::kLink), code.bytes.begin());
+    return code;
+  }
   if (!form.landing_pad) return code;
   code.address = unit + form.body_offset;
   code.size = arm::kInstructionBytes;
@@ -29,7 +35,8 @@ Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t uni
 
 Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub) {
   const std::uint64_t at = record.unit() + record.word.offset;
-  const auto jump = arm::b(TargetAddress(at), TargetAddress(stub));
+  const bool calls = record.method == static_cast<std::uint8_t>(plan::Method::kCall);
+  const auto jump = (calls ? arm::bl : arm::b)(TargetAddress(at), TargetAddress(stub));
   if (!jump) return jump.error();
   return Switch{at, record.word.bytes, isa::word_at(arm::nop(), 0, 4), isa::word_at(*jump, 0, 4)};
 }
@@ -37,6 +44,7 @@ Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stu
 Result<std::array<std::uint8_t, kStubBytes>> stub_code(std::uint64_t at,
                                                        const trampoline::SiteRecord& record) {
   static_assert(arm::kStubBytes == kStubBytes);
+  if (record.method == static_cast<std::uint8_t>(plan::Method::kCall)) return arm::call_stub();
   return arm::stub(TargetAddress(at), TargetAddress(reinterpret_cast<std::uint64_t>(&record)),
                    CT_RECORD_HANDLER);
 }

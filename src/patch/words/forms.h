@@ -26,7 +26,8 @@ struct PreparedCode {
   std::uint8_t size = 0;
   std::array<std::uint8_t, 8> bytes{};
 };
-/// Nothing, where size is 0. `unit` is where the plan's offsets begin. Errors: kOutOfReach.
+/// Nothing, where size is 0. `unit` is where the plan's offsets begin. A site with CALL_OPS gets its literal
+/// besides. Errors: kOutOfReach.
 base::Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t unit, std::uint64_t stub);
 
 /// The switch of a site, by the method, place and length that the record has.

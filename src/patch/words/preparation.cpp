@@ -1,6 +1,7 @@
 #include "patch/words/preparation.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "patch/near_memory.h"
 #include "patch/words/forms.h"
 #include "patch/words/single_thread.h"
+#include "trampoline/code.h"
 
 namespace calltap::patch {
 namespace {
@@ -20,6 +22,14 @@ using trampoline::SiteRecord;
 
 /// What is closer together than this either finds room or does not.
 constexpr std::uint64_t kClose = std::uint64_t{1} << 20;
+
+/// What a site with CALL_OPS has before its entry.
+std::array<std::uint8_t, 8> literal_of(const SiteRecord& record) {
+  std::array<std::uint8_t, 8> bytes;
+  const auto address = reinterpret_cast<std::uint64_t>(&record);
+  std::memcpy(bytes.data(), &address, sizeof address);
+  return bytes;
+}
 
 std::uint64_t page_up(std::uint64_t bytes) { return (bytes + page_bytes() - 1) & ~(page_bytes() - 1); }
 
@@ -43,15 +53,22 @@ std::uint64_t Preparation::unit_of(const Job& job) const {
   return base::to_target(selection_.sites[job.index].unit, selection_.load_bias).value;
 }
 
+/// A form that is prepared once wants a time when no thread can be inside the site. Calls leave no room for
+/// the landing pad that the body needs where pages are guarded.
+plan::WordForm Preparation::choose_form(const site::Site& site, std::uint64_t unit) const {
+  const bool is_guarded = selection_.file->needs_landing_pads();
+  const auto plan = plan::classify_words(kMachine, site, {code_at(unit), site.entry_bytes}, is_guarded);
+  const bool may_call = selection_.prefers_calls && single_threaded_ && !is_guarded;
+  return may_call && plan.call.method == plan::Method::kCall ? plan.call : plan.jump;
+}
+
 Result<void> Preparation::plan_sites() {
   for (const std::uint32_t index : selection_.selected) {
     const site::Site& site = selection_.sites[index];
     Job job;
     job.index = index;
     if (site.problem == site::SiteProblem::kNone && is_as_in_file(selection_, site)) {
-      job.form = plan::classify_words(kMachine, site, {code_at(unit_of(job)), site.entry_bytes},
-                                      selection_.file->needs_landing_pads())
-                     .jump;
+      job.form = choose_form(site, unit_of(job));
     }
     const bool comes_too_late = job.form.prepared_once && !single_threaded_;
     if (job.form.method == plan::Method::kNone || comes_too_late) {
@@ -143,7 +160,10 @@ void Preparation::fill(SiteRecord& record, const Job& job) const {
   record.target = record.body();
   record.event_bits = std::uint64_t{selection_.first_function + job.index} << 32 | 1;
   record.method = static_cast<std::uint8_t>(job.form.method) & 7;
-  record.word = {job.form.switch_offset, job.form.switch_bytes};
+  record.word = {job.form.switch_offset, job.form.switch_bytes, 0};
+  if (job.form.method != plan::Method::kCall) return;
+  record.handler = trampoline::code().called.pass;
+  record.target = reinterpret_cast<std::uint64_t>(trampoline::code().called.body);
 }
 
 Result<void> Preparation::write_stubs() {
@@ -176,6 +196,9 @@ Result<void> Preparation::collect_text_changes() {
     if (!code) return code.error();
     if (!add_words(changes_, code->address, std::span(code->bytes).first(code->size)))
       return ErrorCode::kOutOfMemory;
+    if (job.form.method != plan::Method::kCall) continue;
+    const auto literal = literal_of(record_of(job));
+    if (!add_words(changes_, record_of(job).entry - literal.size(), literal)) return ErrorCode::kOutOfMemory;
   }
   std::sort(changes_.begin(), changes_.end(),
             [](const WordChange& a, const WordChange& b) { return a.address < b.address; });

@@ -53,6 +53,7 @@ class Preparation {
   };
 
   [[nodiscard]] std::uint64_t unit_of(const Job& job) const;
+  [[nodiscard]] plan::WordForm choose_form(const site::Site& site, std::uint64_t unit) const;
   [[nodiscard]] trampoline::SiteRecord& record_of(const Job& job) {
     return rooms_[job.room].block.records[job.place];
   }

@@ -58,6 +58,7 @@ constinit const calltap::trampoline::Code ct_code = {
     .list_entries = ct_list_entries,
     .list_exits = ct_list_exits,
     .may_set_ip = ct_may_set_ip,
+    .called = {},
     .imports = &ct_imports,
     .personality = &ct_personality_reference,
 };
