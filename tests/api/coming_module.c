@@ -12,7 +12,7 @@ FUNCTION int coming_other_work(int value) {
   return value - MODULE_NUMBER;
 }
 
-FUNCTION __attribute__((patchable_function_entry(1, 0))) int coming_unpatchable(void) { return 0; }
+FUNCTION __attribute__((patchable_function_entry(1, 1))) int coming_unpatchable(void) { return 0; }
 
 static int constructed;
 __attribute__((constructor)) static void construct(void) { constructed = coming_work(100); }

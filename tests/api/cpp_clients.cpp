@@ -23,7 +23,7 @@ extern "C" {
 HOOKED int one_a(int n) { return n + 1; }
 HOOKED int one_b(int n) { return n + 2; }
 HOOKED int two_a(int n) { return n + 3; }
-HOOKED __attribute__((patchable_function_entry(1, 0))) int one_unpatchable() { return 1; }
+HOOKED __attribute__((patchable_function_entry(1, 1))) int one_unpatchable() { return 1; }
 }
 
 namespace shapes {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "calling_convention.h"
 #include "calltap/calltap.hpp"
 #include "check.h"
 
@@ -92,14 +93,18 @@ TEST(arguments_are_read_with_their_types) {
                  CHECK_EQUAL(regs.argument<unsigned>(5), 4000000000U);
                  CHECK_EQUAL(regs.argument<long>(6), -7);
                  CHECK(regs.argument<const int*>(7) == &on_stack);
-                 CHECK_EQUAL(regs.stack_argument<long>(0), -7);
-                 CHECK(regs.stack_argument<const int*>(1) == &on_stack);
+                 if (kRegisterArguments == 6) {
+                   CHECK_EQUAL(regs.stack_argument<long>(0), -7);
+                   CHECK(regs.stack_argument<const int*>(1) == &on_stack);
+                 }
                  CHECK(regs.double_argument(0) == 2.5);
                  CHECK(regs.float_argument(1) == -1.5F);
                  CHECK(regs.vector(0).size() >= 16);
                  CHECK_EQUAL(regs.ip(), calltap::to_register(&many));
                  CHECK_EQUAL(regs.ip(), ct_regs_ip(regs.get()));
-                 CHECK_EQUAL(regs.parent_ip(), *calltap::from_register<const std::uint64_t*>(regs.sp()));
+                 if (kIsReturnAddressOnStack) {
+                   CHECK_EQUAL(regs.parent_ip(), *calltap::from_register<const std::uint64_t*>(regs.sp()));
+                 }
                  ++seen;
                }),
                many);

@@ -47,7 +47,9 @@ static void* run_ending(void* unused);
 static int callers;
 static _Unwind_Reason_Code look_for_caller(struct _Unwind_Context* context, void* unused) {
   (void)unused;
-  callers += _Unwind_FindEnclosingFunction((void*)(_Unwind_GetIP(context) - 1)) == (void*)run_ending;
+  // Unwind tables may begin behind the entry's NOPs.
+  const uintptr_t function = (uintptr_t)_Unwind_FindEnclosingFunction((void*)(_Unwind_GetIP(context) - 1));
+  callers += function - (uintptr_t)run_ending <= 32;
   return _URC_NO_REASON;
 }
 
@@ -103,7 +105,7 @@ static void override_return(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_reg
   on_entry(ip, parent_ip, ops, regs);
 }
 __attribute__((used)) void in_ending_direct(void) {
-  if (is_ending) next_step();
+  if (is_ending && kUnwindsFromTrampolines) next_step();
 }
 
 CALLING_TRAMPOLINE(ending_direct, in_ending_direct);
@@ -142,7 +144,7 @@ static struct Steps {
   for (const char* letter = kind->clients; *letter != '\0'; ++letter) {
     steps.entries += has_entry(*letter);
     steps.exits += has_exit(*letter);
-    steps.direct += *letter == 'd';
+    steps.direct += kUnwindsFromTrampolines && *letter == 'd';
     is_set_ip += has_letter(*letter, "i");
   }
   if (is_overridden(kind)) steps.bodies = 0;

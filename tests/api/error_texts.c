@@ -11,7 +11,7 @@
 
 HOOKED int work(int value) { return value + 1; }
 HOOKED int overwritten(int value) { return value + 2; }
-HOOKED __attribute__((patchable_function_entry(1, 0))) int unpatchable(void) { return 100; }
+HOOKED __attribute__((patchable_function_entry(1, 1))) int unpatchable(void) { return 100; }
 __attribute__((patchable_function_entry(0, 0), noinline)) static int without_site(void) { return 1000; }
 static int replacement(int value) { return value; }
 

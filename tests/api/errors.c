@@ -11,7 +11,7 @@
 
 HOOKED int attached(void) { return 1; }
 HOOKED int other(void) { return 10; }
-HOOKED __attribute__((patchable_function_entry(1, 0))) int unpatchable(void) { return 100; }
+HOOKED __attribute__((patchable_function_entry(1, 1))) int unpatchable(void) { return 100; }
 __attribute__((patchable_function_entry(0, 0), noinline)) static int without_site(void) { return 1000; }
 
 DIRECT_TRAMPOLINE(count_direct, direct_calls);

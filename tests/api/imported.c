@@ -95,7 +95,8 @@ TEST(functions_of_libraries_without_entries_are_refused_by_their_library) {
   CHECK((uintptr_t)strtoul < (uintptr_t)place_of_work());
   CHECK_FAILS(ct_set_filter_ip(ops, (uintptr_t)strtoul, 0, 0), ENXIO,
               "'libc.so.6': not the entry of a function that can be attached to");
-  // Which code it is, the library decides when it is loaded.
-  CHECK_FAILS(ct_set_filter_ip(ops, (uintptr_t)strrchr, 0, 0), ENXIO, "'imported': ");
-  CHECK_TEXT(ct_error_text(), "no module says where it is");
+  // Which code it is, the library decides when it is loaded; on AArch64 and RISC-V it is always the same.
+  CHECK_FAILS(ct_set_filter_ip(ops, (uintptr_t)strrchr, 0, 0), ENXIO, "not the entry of a function");
+  if (strstr(ct_error_text(), "'libc.so.6'") == NULL)
+    CHECK_TEXT(ct_error_text(), "no module says where it is");
 }

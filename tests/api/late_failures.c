@@ -8,8 +8,8 @@
 #include "check.h"
 
 HOOKED int patchable(int value) { return value + 1; }
-HOOKED __attribute__((patchable_function_entry(1, 0))) int unpatchable(void) { return 100; }
-HOOKED __attribute__((patchable_function_entry(1, 0))) int other_unpatchable(void) { return 200; }
+HOOKED __attribute__((patchable_function_entry(1, 1))) int unpatchable(void) { return 100; }
+HOOKED __attribute__((patchable_function_entry(1, 1))) int other_unpatchable(void) { return 200; }
 
 static int replaced_by_first(int value) { return value + 1000; }
 static int replaced_by_second(int value) { return value + 2000; }

@@ -1,10 +1,11 @@
 #include "checking_handlers.h"
 
+#include "large_structures.h"
 #include "worked_functions.h"
 
 using namespace worked;
 
-#ifdef __SSE2__
+#ifndef GENERAL_REGISTERS_ONLY
 #define HANDLERS with_vectors
 namespace checking {
 std::uint64_t mistakes[kMistakes];
@@ -35,15 +36,15 @@ Call check_call(std::uint64_t ip, ct_ops* ops, const ct_regs* regs) {
   const int index = index_of(ip);
   require(index >= 0, kUnknownFunction);
   call.kind = static_cast<Kind>(index / kOfAKind);
-  call.x = ct_regs_argument(regs, call.kind == kLarge ? 1 : 0);
+  call.x = ct_regs_argument(regs, call.kind == kLarge ? kFirstArgument : 0);
   const int arguments = call.kind == kInteger ? 5 : call.kind == kStack ? 8 : call.kind == kSmall ? 1 : 0;
   for (int i = 1; i <= arguments; ++i) {
     require(ct_regs_argument(regs, static_cast<unsigned>(i)) == argument(call.x, i), kWrongArgument);
   }
   for (unsigned i = 0; call.kind == kLarge && i < 8; ++i) {
-    require(ct_regs_stack_argument(regs, i) == argument(call.x, static_cast<int>(i)), kWrongArgument);
+    require(large_argument(regs, i) == argument(call.x, static_cast<int>(i)), kWrongArgument);
   }
-#ifdef __SSE2__
+#ifndef GENERAL_REGISTERS_ONLY
   for (unsigned i = 0; call.kind == kFloating && i < 8; ++i) {
     require(ct_regs_double_argument(regs, i) == floating(call.x, static_cast<int>(i) + 1), kWrongArgument);
   }
@@ -53,10 +54,10 @@ Call check_call(std::uint64_t ip, ct_ops* ops, const ct_regs* regs) {
 
 void check_result(Kind kind, std::uint64_t x, const ct_regs* regs) {
   if (kind == kLarge) {
-    const auto* words = reinterpret_cast<const std::uint64_t*>(ct_regs_return_value(regs));
-    for (int i = 0; i < 8; ++i) require(words[i] == (argument(x, i) ^ x), kWrongResult);
+    const std::uint64_t* words = large_result(regs);
+    for (int i = 0; words != nullptr && i < 8; ++i) require(words[i] == (argument(x, i) ^ x), kWrongResult);
   } else if (kind == kFloating) {
-#ifdef __SSE2__
+#ifndef GENERAL_REGISTERS_ONLY
     require(ct_regs_double_return_value(regs) == 8 * floating(x, 0) + 18, kWrongResult);
 #endif
   } else {

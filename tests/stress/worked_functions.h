@@ -13,12 +13,12 @@ enum Kind { kInteger, kFloating, kStack, kSmall, kLarge, kThrowing, kRecursive, 
 
 /// The n-th argument after the first.
 inline std::uint64_t argument(std::uint64_t x, int n) { return x * 0x9e3779b97f4a7c15 + n * 0x1234567; }
-#ifdef __SSE2__
+#ifndef GENERAL_REGISTERS_ONLY
 inline double floating(std::uint64_t x, int n) { return static_cast<double>(x & 0xffff) + n * 0.5; }
 #endif
 inline bool throws(std::uint64_t x) { return x % 4 == 3; }
 
-struct Small {  // returned in rax and xmm0
+struct Small {  // returned in registers
   std::uint64_t a;
   double b;
 };

@@ -12,13 +12,19 @@ struct OwnCommand {
   char text[4096];
 };
 
+/// Then what the system says of this process is about the emulator, its memory for instance.
+static inline int is_emulated(void) {
+  const char* wrapper = getenv("CALLTAP_EXEC_WRAPPER");
+  return wrapper != NULL && *wrapper != '\0';
+}
+
 /// The words of CALLTAP_EXEC_WRAPPER and the program.
 static inline struct OwnCommand* own_command(void) {
   static struct OwnCommand command;
   static char program[] = "/proc/self/exe";
   command.count = 0;
   const char* wrapper = getenv("CALLTAP_EXEC_WRAPPER");
-  if (wrapper == NULL || *wrapper == '\0') {
+  if (!is_emulated()) {
     command.words[command.count++] = program;
     return &command;
   }

@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 
+// Whether unwinders get from a trampoline to the hooked function's caller.
+enum { kUnwindsFromTrampolines = 1 };
+
 // Counts itself. C code may put it into any scope, C++ into extern "C".
 #define DIRECT_TRAMPOLINE(name, counter)                          \
   __attribute__((visibility("hidden"), used)) uint64_t counter;   \
