@@ -140,6 +140,11 @@ TEST_F(AArch64, StubLoadsTheRecordAndJumpsThroughIt) {
   EXPECT_EQ(stub(kAt, kAt, 4).error().code, ErrorCode::kMisaligned);
 }
 
+TEST_F(AArch64, CallStubFindsTheRecordFromTheLinkRegister) {
+  EXPECT_EQ(llvm_.text(call_stub()),
+            "and x17, x30, #0xfffffffffffffff8; ldur x17, [x17, #-16]; ldr x16, [x17]; br x16");
+}
+
 TEST_F(AArch64, IslandJumpsAnywhere) {
   const TargetAddress to(0xfedcba9876543210);
   const auto code = island(kAt + 4, to);

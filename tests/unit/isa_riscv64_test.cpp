@@ -169,6 +169,10 @@ TEST_F(RiscV64, WithoutOperands) {
   EXPECT_EQ(llvm_.text(c_ebreak()), "ebreak");
 }
 
+TEST_F(RiscV64, CallStubFindsTheRecordFromT0) {
+  EXPECT_EQ(llvm_.text(call_stub()), "ld t1, -16(t0); ld t1, 0(t1); jr t1; nop");
+}
+
 TEST_F(RiscV64, StubLoadsTheRecordAndJumpsThroughIt) {
   const auto code = stub(kAt, kAt + 0x123ff8, 0x18);
   ASSERT_TRUE(code.ok());
