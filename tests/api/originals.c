@@ -58,7 +58,8 @@ static void check_reloading(int versions, int calls) {
     CHECK(ct_original((void*)module_work) == NULL);
     last = module_work;
   }
-  CHECK(same_place != 0);
+  // An emulator may put each module elsewhere (tests/Programs.cmake).
+  if (getenv("CALLTAP_EXEC_WRAPPER") == NULL) CHECK(same_place != 0);
   CHECK_EQUAL(ct_ops_functions(ops), 0);
   CHECK_OK(ct_free_ops(ops));
 }

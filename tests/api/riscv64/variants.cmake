@@ -1,6 +1,7 @@
 set(api_variants gcc clang)
-set(api_gcc_flags GCC -O2 ${entry_flag})
-set(api_clang_flags CLANG -O2 ${entry_flag})
+# Unwind tables are not the default there for C.
+set(api_gcc_flags GCC -O2 -fasynchronous-unwind-tables ${entry_flag})
+set(api_clang_flags CLANG -O2 -fasynchronous-unwind-tables ${entry_flag})
 # GCC 12 and clang 14 know no landing pads there.
 set(api_no_landing_pads)
 set(api_landing_pads)
