@@ -190,7 +190,10 @@ Result<void> Transaction::prepare(Module& module, std::span<const std::uint32_t>
   selection.first_function = module.first_function;
   selection.handler = trampoline::code().pass;
   selection.set = &empty_set();
-  selection.prefers_calls = prefers_calls;
+  if (prefers_calls) {
+    selection.called_handler = trampoline::code().called.pass;
+    selection.called_target = trampoline::code().called.body;
+  }
   patch::Patcher patcher;
   if (auto prepared = patcher.prepare(selection, module.patch); !prepared) return prepared.error();
   return {};

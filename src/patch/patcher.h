@@ -97,7 +97,9 @@ struct Selection {
   std::uint32_t first_function = 0;        // function number of sites[0]
   const void* handler = nullptr;           // SiteRecord::handler
   const trampoline::OpSet* set = nullptr;  // SiteRecord::set
-  bool prefers_calls = false;              // CALL_OPS where the site's form allows it
+  // CALL_OPS where the site's form allows it, with these instead of the handler and the body. Null: nowhere.
+  const void* called_handler = nullptr;
+  const void* called_target = nullptr;
 };
 
 /// True if memory has the site's bytes as the file does.

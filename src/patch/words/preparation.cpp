@@ -10,7 +10,6 @@
 #include "patch/near_memory.h"
 #include "patch/words/forms.h"
 #include "patch/words/single_thread.h"
-#include "trampoline/code.h"
 
 namespace calltap::patch {
 namespace {
@@ -58,7 +57,7 @@ std::uint64_t Preparation::unit_of(const Job& job) const {
 plan::WordForm Preparation::choose_form(const site::Site& site, std::uint64_t unit) const {
   const bool is_guarded = selection_.file->needs_landing_pads();
   const auto plan = plan::classify_words(kMachine, site, {code_at(unit), site.entry_bytes}, is_guarded);
-  const bool may_call = selection_.prefers_calls && single_threaded_ && !is_guarded;
+  const bool may_call = selection_.called_handler != nullptr && single_threaded_ && !is_guarded;
   return may_call && plan.call.method == plan::Method::kCall ? plan.call : plan.jump;
 }
 
@@ -162,8 +161,8 @@ void Preparation::fill(SiteRecord& record, const Job& job) const {
   record.method = static_cast<std::uint8_t>(job.form.method) & 7;
   record.word = {job.form.switch_offset, job.form.switch_bytes, 0};
   if (job.form.method != plan::Method::kCall) return;
-  record.handler = trampoline::code().called.pass;
-  record.target = reinterpret_cast<std::uint64_t>(trampoline::code().called.body);
+  record.handler = selection_.called_handler;
+  record.target = reinterpret_cast<std::uint64_t>(selection_.called_target);
 }
 
 Result<void> Preparation::write_stubs() {
