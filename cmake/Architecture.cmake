@@ -9,13 +9,6 @@ else()
   message(FATAL_ERROR "Calltap does not run on the processor '${CMAKE_SYSTEM_PROCESSOR}'")
 endif()
 
-# CALLTAP_CAN_RECORD: 1 on the architectures that have trampolines and with them the in-target library. Core, tool and
-# their tests are built for all; without the library `calltap record` says that it cannot, and the rest of it works.
-set(CALLTAP_CAN_RECORD 0)
-if(CALLTAP_ARCH MATCHES "^(x86_64|aarch64|riscv64)$")
-  set(CALLTAP_CAN_RECORD 1)
-endif()
-
 # What the host's CMake packages offer is for the host: cross/Find*.cmake have the same targets from headers and sources.
 if(CMAKE_CROSSCOMPILING)
   list(PREPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR}/cross)
