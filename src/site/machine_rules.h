@@ -16,6 +16,10 @@ struct MachineRules {
   unsigned (*nop_length)(Code code);
   bool (*is_landing_pad)(Code code);
   unsigned landing_pad_bytes;
+  /// How far from its own start the direct call at the start of the code leads, 0 if there is none. Null
+  /// where unwind entries begin where the functions do, and calls need not be asked.
+  std::int64_t (*call_offset)(Code code);
+  unsigned (*instruction_length)(Code code);
   /// Relocations that make an address: load bias + addend, and symbol + addend.
   std::uint32_t relative_relocation;
   std::uint32_t absolute_relocation;

@@ -5,6 +5,7 @@
 
 #include "site/eh_frame.h"
 #include "site/machine_rules.h"
+#include "site/pad_evidence.h"
 #include "site/recorded.h"
 #include "site/symbols.h"
 
@@ -39,7 +40,10 @@ static_assert(kMaxEntryBytes <= UINT8_MAX);
 /// Where functions start: ascending addresses, each once.
 class FunctionStarts {
  public:
-  base::Result<void> read(const ElfFile& file);
+  /// A file's unwind entries, or its function symbols.
+  using Source = base::Result<void> (*)(const ElfFile&, base::Array<LinkAddress>&);
+  base::Result<void> read(const ElfFile& file, Source append);
+  base::Result<void> merge(const FunctionStarts& others);
   [[nodiscard]] bool contains(LinkAddress address) const {
     return std::binary_search(starts_.begin(), starts_.end(), address);
   }
@@ -50,24 +54,32 @@ class FunctionStarts {
   }
 
  private:
+  void make_unique();
+
   base::Array<LinkAddress> starts_;
 };
 
+base::Result<void> FunctionStarts::read(const ElfFile& file, Source append) {
+  if (auto appended = append(file, starts_); !appended) return appended;
+  if (!std::is_sorted(starts_.begin(), starts_.end())) std::sort(starts_.begin(), starts_.end());
+  make_unique();
+  return {};
+}
+
 // Frames are sorted as they come, and symbols often are, so merging is much cheaper than sorting both
 // together.
-base::Result<void> FunctionStarts::read(const ElfFile& file) {
-  base::Array<LinkAddress> frames;
-  base::Array<LinkAddress> symbols;
-  if (auto appended = append_frame_starts(file, frames); !appended) return appended;
-  if (auto appended = append_function_symbols(file, symbols); !appended) return appended;
-  for (base::Array<LinkAddress>* list : {&frames, &symbols}) {
-    if (!std::is_sorted(list->begin(), list->end())) std::sort(list->begin(), list->end());
-  }
-  if (!starts_.resize(frames.size() + symbols.size())) return ErrorCode::kOutOfMemory;
-  std::merge(frames.begin(), frames.end(), symbols.begin(), symbols.end(), starts_.begin());
+base::Result<void> FunctionStarts::merge(const FunctionStarts& others) {
+  const base::Array<LinkAddress> own = std::move(starts_);
+  starts_ = {};
+  if (!starts_.resize(own.size() + others.starts_.size())) return ErrorCode::kOutOfMemory;
+  std::merge(own.begin(), own.end(), others.starts_.begin(), others.starts_.end(), starts_.begin());
+  make_unique();
+  return {};
+}
+
+void FunctionStarts::make_unique() {
   const LinkAddress* last = std::unique(starts_.begin(), starts_.end());
   while (starts_.end() != last) starts_.pop_back();
-  return {};
 }
 
 /// The sites of one module that share a layout, to tell the compiler's NOPs from a body that starts with
@@ -85,14 +97,17 @@ class Discovery {
 
  private:
   // In the order in which run() uses them.
+  base::Result<void> read_starts();
+  [[nodiscard]] bool frames_follow_nops() const;
   [[nodiscard]] Site locate(const Recorded& recorded, LinkAddress next) const;
-  void locate_by_module(Site& site, LinkAddress next, std::int32_t module_pad) const;
+  base::Result<void> gather_evidence();
+  void locate_by_module(Site& site, LinkAddress next, std::int64_t module_pad) const;
   void place(Site& site, LinkAddress entry, LinkAddress next) const;
   void cap_entries();
   void cap(Site& site, unsigned bytes) const;
   void judge();
 
-  [[nodiscard]] std::int32_t consistent_pad() const;
+  [[nodiscard]] std::int64_t consistent_pad() const;
   [[nodiscard]] LinkAddress next_recorded(std::size_t index) const;
   [[nodiscard]] LinkAddress nops_end(LinkAddress from, LinkAddress limit) const;
   [[nodiscard]] bool lands_at(LinkAddress address) const {
@@ -102,6 +117,9 @@ class Discovery {
   const ElfFile& file_;
   const MachineRules& rules_;
   FunctionStarts starts_;
+  FunctionStarts frames_;            // where unwind entries begin
+  bool frames_follow_nops_ = false;  // and that is no start of a function
+  PadEvidence evidence_;
   base::Array<Recorded> recorded_;
   base::Array<Site> sites_;
 };
@@ -111,12 +129,13 @@ base::Result<base::Array<Site>> Discovery::run() {
   if (!recorded) return recorded.error();
   recorded_ = std::move(*recorded);
   if (recorded_.empty()) return std::move(sites_);
-  if (auto read = starts_.read(file_); !read) return read.error();
+  if (auto read = read_starts(); !read) return read.error();
   if (!sites_.reserve(recorded_.size())) return ErrorCode::kOutOfMemory;
   for (std::size_t i = 0; i < recorded_.size(); ++i) {
     if (!sites_.push_back(locate(recorded_[i], next_recorded(i)))) return ErrorCode::kOutOfMemory;
   }
-  const std::int32_t pad = consistent_pad();
+  const std::int64_t pad = consistent_pad();
+  if (auto gathered = gather_evidence(); !gathered) return gathered.error();
   for (std::size_t i = 0; i < sites_.size(); ++i) {
     if (sites_[i].problem == SiteProblem::kEntryUnknown) locate_by_module(sites_[i], next_recorded(i), pad);
   }
@@ -130,14 +149,37 @@ base::Result<base::Array<Site>> Discovery::run() {
   return std::move(sites_);
 }
 
-/// A sled ends where the next one begins, also when nothing but NOPs lies between.
+base::Result<void> Discovery::read_starts() {
+  if (auto read = frames_.read(file_, append_frame_starts); !read) return read;
+  if (auto read = starts_.read(file_, append_function_symbols); !read) return read;
+  frames_follow_nops_ = frames_follow_nops();
+  return frames_follow_nops_ ? base::Result<void>() : starts_.merge(frames_);
+}
+
+/// GCC begins them behind the NOPs on AArch64 and RISC-V; one that does is enough to believe none in the
+/// module, since also a body may start with NOPs.
+bool Discovery::frames_follow_nops() const {
+  if (rules_.call_offset == nullptr) return false;
+  for (std::size_t i = 0; i < recorded_.size(); ++i) {
+    const LinkAddress next = next_recorded(i);
+    LinkAddress end = nops_end(recorded_[i].address, next);
+    if (lands_at(end)) end = nops_end(end + rules_.landing_pad_bytes, next);
+    if (end > recorded_[i].address && end < next && frames_.contains(end) && !starts_.contains(end))
+      return true;
+  }
+  return false;
+}
+
+/// A sled ends where the next one begins, and where GCC's unwind entry does, also when nothing but NOPs lies
+/// between.
 LinkAddress Discovery::next_recorded(std::size_t index) const {
   const LinkAddress here = recorded_[index].address;
-  const LinkAddress farthest = here + kMaxRunBytes;
-  for (++index; index < recorded_.size(); ++index) {
-    if (recorded_[index].address != here) return std::min(recorded_[index].address, farthest);
-  }
-  return farthest;
+  LinkAddress end = here + kMaxRunBytes;
+  while (index < recorded_.size() && recorded_[index].address == here) ++index;
+  if (index < recorded_.size()) end = std::min(end, recorded_[index].address);
+  if (!frames_follow_nops_) return end;
+  const LinkAddress frame = frames_.first_in(here, end);
+  return frame != LinkAddress(0) ? frame : end;
 }
 
 LinkAddress Discovery::nops_end(LinkAddress from, LinkAddress limit) const {
@@ -194,8 +236,8 @@ Site Discovery::locate(const Recorded& recorded, LinkAddress next) const {
 }
 
 /// The pad of every site of the module whose entry is known, or -1 if they differ or none is known.
-std::int32_t Discovery::consistent_pad() const {
-  std::int32_t pad = -1;
+std::int64_t Discovery::consistent_pad() const {
+  std::int64_t pad = -1;
   for (const Site& site : sites_) {
     if (site.problem != SiteProblem::kNone || site.source == SiteSource::kMcountLoc) continue;
     if (pad >= 0 && pad != site.pad_bytes) return -1;
@@ -204,13 +246,34 @@ std::int32_t Discovery::consistent_pad() const {
   return pad;
 }
 
-void Discovery::locate_by_module(Site& site, LinkAddress next, std::int32_t module_pad) const {
+/// What calls, and the sites that are known, say about those of which nothing is known.
+base::Result<void> Discovery::gather_evidence() {
+  const auto is_unknown = [](const Site& site) { return site.problem == SiteProblem::kEntryUnknown; };
+  if (std::none_of(sites_.begin(), sites_.end(), is_unknown)) return {};
+  for (const Site& site : sites_) {
+    if (site.problem != SiteProblem::kNone || site.source == SiteSource::kMcountLoc) continue;
+    if (auto added = evidence_.add(site.pad_bytes + site.entry_bytes, site.pad_bytes); !added) return added;
+  }
+  if (rules_.call_offset == nullptr) return {};
+  return for_each_call(file_, rules_, [&](LinkAddress target) -> base::Result<void> {
+    const Site* after = std::upper_bound(sites_.begin(), sites_.end(), target,
+                                         [](LinkAddress t, const Site& site) { return t < site.recorded; });
+    if (after == sites_.begin() || !is_unknown(after[-1])) return {};
+    const LinkAddress start = after[-1].recorded;
+    const LinkAddress end =
+        nops_end(start, next_recorded(static_cast<std::size_t>(after - sites_.begin()) - 1));
+    return target <= end ? evidence_.add(end - start, target - start) : base::Result<void>();
+  });
+}
+
+void Discovery::locate_by_module(Site& site, LinkAddress next, std::int64_t module_pad) const {
   // GCC's unwind entries begin behind the NOPs where these follow a landing pad: a second start, of the same
   // function.
   const LinkAddress before = site.recorded - rules_.landing_pad_bytes;
   const bool starts_here = starts_.contains(site.recorded) || (lands_at(before) && starts_.contains(before));
+  if (!starts_here) module_pad = evidence_.pad_of(nops_end(site.recorded, next) - site.recorded);
   if (module_pad < 0 && !starts_here) return;
-  LinkAddress entry = site.recorded + std::max(module_pad, 0);
+  LinkAddress entry = site.recorded + std::max<std::int64_t>(module_pad, 0);
   // Two candidates: the start that does not have the module's pad belongs to an empty function beside this
   // one.
   if (starts_here && !starts_.contains(entry)) entry = site.recorded;

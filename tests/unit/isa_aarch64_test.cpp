@@ -182,6 +182,16 @@ TEST(AArch64Decode, WantsWholeInstructions) {
   }
 }
 
+TEST(AArch64Decode, Calls) {
+  for (const std::int64_t offset : {4L, -4L, 4096L, 0x7fffffcL, -0x8000000L}) {
+    EXPECT_EQ(call_offset(*bl(kAt, kAt + offset)), offset);
+    EXPECT_EQ(call_offset(*b(kAt, kAt + offset)), 0) << "no call";
+  }
+  const Instruction whole = *bl(kAt, kAt + 8);
+  EXPECT_EQ(call_offset(std::span(whole).first(3)), 0) << "cut off";
+  EXPECT_EQ(call_offset(nop()), 0);
+}
+
 std::uint32_t word(std::span<const std::uint8_t> code) { return word_at(code, 0, 4); }
 
 TEST(AArch64SledForms, AreWhatTheEncodersMake) {

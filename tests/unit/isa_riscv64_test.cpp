@@ -210,6 +210,26 @@ TEST_F(RiscV64, NopsAmongAllHalfwords) {
   EXPECT_EQ(nops, 1u);
 }
 
+TEST(RiscV64Decode, Calls) {
+  for (const std::int64_t offset : {2L, -2L, 2048L, 4094L, 0xffffeL, -0x100000L}) {
+    EXPECT_EQ(call_offset(*jal(kAt, Register::kRa, kAt + offset)), offset);
+    EXPECT_EQ(call_offset(*jal(kAt, Register::kZero, kAt + offset)), 0) << "no call";
+  }
+  for (const std::int64_t offset : {2L, -2L, 2047L, 2048L, 0x12345678L, -0x12345678L}) {
+    const auto to = kAt + offset;
+    Code<8> code;
+    std::ranges::copy(*auipc(kAt, Register::kRa, to), code.begin());
+    std::ranges::copy(*jalr(Register::kRa, Register::kRa, low_part(kAt, to)), code.begin() + 4);
+    EXPECT_EQ(call_offset(code), offset);
+    EXPECT_EQ(call_offset(std::span(code).first(7)), 0) << "cut off";
+    std::ranges::copy(*jalr(Register::kZero, Register::kRa, low_part(kAt, to)), code.begin() + 4);
+    EXPECT_EQ(call_offset(code), 0) << "no call";
+  }
+  EXPECT_EQ(call_offset(c_nop()), 0);
+  EXPECT_EQ(instruction_length(c_nop()), 2u);
+  EXPECT_EQ(instruction_length(nop()), 4u);
+}
+
 TEST(RiscV64Decode, WantsWholeInstructions) {
   EXPECT_EQ(nop_length({}), 0u);
   const Compressed short_nop = c_nop();

@@ -1,4 +1,5 @@
-// Recognise the few instructions that compilers reserve at function entries. Nothing else is decoded here.
+// Recognise the few instructions that compilers reserve at function entries, and direct calls. Nothing else
+// is decoded here.
 //
 // Pure functions over bytes: any thread, any signal context, every host.
 #pragma once
@@ -18,5 +19,8 @@ inline constexpr unsigned kLandingPadBytes = 4;
 /// True if `code` starts with a BTI that calls may come to: BTI C or BTI JC. PACIASP lets calls pass too, but
 /// belongs to the body: where a function has both, and NOPs, it stands behind them.
 [[nodiscard]] bool is_landing_pad(std::span<const std::uint8_t> code);
+
+/// How far from its own start the BL at the start of `code` leads, 0 if there is none.
+[[nodiscard]] std::int64_t call_offset(std::span<const std::uint8_t> code);
 
 }  // namespace calltap::isa::aarch64
