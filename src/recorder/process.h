@@ -19,11 +19,16 @@ enum class Mode : std::uint32_t {
 struct Process {
   std::atomic<Mode> mode;
   std::atomic<std::uint32_t> connecting;  // tid of the thread that talks to the tool
+  std::uint32_t pid;                      // whose mode it is
   buffer::Pool pool;
 };
 
 /// Allocates the zero-on-fork memory. Call once, before any site is patched. False when memory is exhausted.
 [[nodiscard]] bool initialise();
+
+/// In a child after fork: what the kernel should have filled with zeros, and an emulator has perhaps not.
+/// Does nothing if the child has a recording of its own already.
+void forget_parent();
 
 /// The recording of the calling process. Valid after initialise().
 Process& process();

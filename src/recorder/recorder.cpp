@@ -331,6 +331,14 @@ bool initialise() {
   return the_process != nullptr && writers != nullptr;
 }
 
+void forget_parent() {
+  if (the_process == nullptr) return;
+  Process& p = *the_process;
+  if (p.mode.load(std::memory_order_relaxed) == Mode::kUnknown || p.pid == isa::current_pid()) return;
+  __builtin_memset(writers, 0, buffer::kMaxThreads * sizeof(Writer));
+  __builtin_memset(static_cast<void*>(&p), 0, sizeof p);
+}
+
 Process& process() { return *the_process; }
 
 void end_thread(ThreadState& thread) {

@@ -156,6 +156,7 @@ Result<std::span<const std::uint8_t>> try_join(Connection& connection, buffer::H
 Result<std::span<const std::uint8_t>> join(Connection& connection, buffer::HelloReason reason,
                                            std::span<std::uint8_t> text) {
   auto joined = try_join(connection, reason, text);
+  recorder::process().pid = static_cast<std::uint32_t>(isa::current_pid());
   recorder::process().mode.store(joined ? recorder::Mode::kOn : recorder::Mode::kOff,
                                  std::memory_order_release);
   return joined;

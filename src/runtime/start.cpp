@@ -86,6 +86,7 @@ bool add_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter
 void after_fork_in_child() {
   ops::unlock_after_fork();
   trampoline::fix_guards_after_fork();
+  recorder::forget_parent();
 }
 
 void record() {
