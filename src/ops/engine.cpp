@@ -268,6 +268,7 @@ void forget_module(Module& module) {
 void loader_changed() {
   const EngineLock lock;
   const OpenModules open;
+  const ModulesAreFresh fresh;
   update_modules(attach_to_new_module, forget_module);
   free_unused_sets();
 }

@@ -91,10 +91,14 @@ void forget_functions(ct_ops& client, const Module& module) {
 namespace {
 
 bool prefers_calls = false;
+bool modules_are_fresh = false;
 
 }  // namespace
 
 void prefer_calls() { prefers_calls = true; }
+
+ModulesAreFresh::ModulesAreFresh() { modules_are_fresh = true; }
+ModulesAreFresh::~ModulesAreFresh() { modules_are_fresh = false; }
 
 Transaction::~Transaction() {
   if (published_) return;
@@ -190,6 +194,7 @@ Result<void> Transaction::prepare(Module& module, std::span<const std::uint32_t>
   selection.first_function = module.first_function;
   selection.handler = trampoline::code().pass;
   selection.set = &empty_set();
+  selection.nobody_is_inside = modules_are_fresh;
   if (prefers_calls) {
     selection.called_handler = trampoline::code().called.pass;
     selection.called_target = trampoline::code().called.body;

@@ -11,6 +11,15 @@ namespace calltap::ops {
 /// Only where there is such a form; for the first constructor of the process.
 void prefer_calls();
 
+/// For its life, modules that are prepared have just been loaded, and nothing of them has run yet.
+class ModulesAreFresh {
+ public:
+  ModulesAreFresh();
+  ~ModulesAreFresh();
+  ModulesAreFresh(const ModulesAreFresh&) = delete;
+  ModulesAreFresh& operator=(const ModulesAreFresh&) = delete;
+};
+
 /// The client is one of the function's.
 [[nodiscard]] bool has_client(const trampoline::SiteRecord& record, const ct_ops& client);
 

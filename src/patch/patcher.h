@@ -97,6 +97,7 @@ struct Selection {
   std::uint32_t first_function = 0;        // function number of sites[0]
   const void* handler = nullptr;           // SiteRecord::handler
   const trampoline::OpSet* set = nullptr;  // SiteRecord::set
+  bool nobody_is_inside = false;           // the module has been loaded, and nothing of it has run yet
   // CALL_OPS where the site's form allows it, with these instead of the handler and the body. Null: nowhere.
   const void* called_handler = nullptr;
   const void* called_target = nullptr;

@@ -38,7 +38,7 @@ Preparation::Preparation(const Selection& selection, ModulePatch& module, base::
     : selection_(selection),
       module_(module),
       used_(std::move(used)),
-      single_threaded_(is_single_threaded()) {}
+      nobody_is_inside_(selection.nobody_is_inside || is_single_threaded()) {}
 
 Preparation::~Preparation() {
   for (const Room& room : rooms_) {
@@ -57,7 +57,7 @@ std::uint64_t Preparation::unit_of(const Job& job) const {
 plan::WordForm Preparation::choose_form(const site::Site& site, std::uint64_t unit) const {
   const bool is_guarded = selection_.file->needs_landing_pads();
   const auto plan = plan::classify_words(kMachine, site, {code_at(unit), site.entry_bytes}, is_guarded);
-  const bool may_call = selection_.called_handler != nullptr && single_threaded_ && !is_guarded;
+  const bool may_call = selection_.called_handler != nullptr && nobody_is_inside_ && !is_guarded;
   return may_call && plan.call.method == plan::Method::kCall ? plan.call : plan.jump;
 }
 
@@ -69,7 +69,7 @@ Result<void> Preparation::plan_sites() {
     if (site.problem == site::SiteProblem::kNone && is_as_in_file(selection_, site)) {
       job.form = choose_form(site, unit_of(job));
     }
-    const bool comes_too_late = job.form.prepared_once && !single_threaded_;
+    const bool comes_too_late = job.form.prepared_once && !nobody_is_inside_;
     if (job.form.method == plan::Method::kNone || comes_too_late) {
       ++refused_;
     } else if (!jobs_.push_back(job)) {

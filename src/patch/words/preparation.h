@@ -68,7 +68,7 @@ class Preparation {
   const Selection& selection_;
   ModulePatch& module_;
   base::Array<plan::Range> used_;
-  bool single_threaded_;
+  bool nobody_is_inside_;
   base::Array<Job> jobs_;  // in ascending order of address
   std::uint32_t refused_ = 0;
   std::size_t without_room_ = 0;
