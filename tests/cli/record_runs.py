@@ -262,7 +262,9 @@ def test_children_in_sub_directories(session):
 
 
 def test_filters_hold_in_forked_children(session):
-    process = session.record(["-F", "leaf", "-F", "child_body"], "fork")
+    # An emulator does not wipe a child's memory, which is noticed at a fork() of libc only.
+    kinds = ["only_fork"] if exec_wrapper.EXEC_WRAPPER else []
+    process = session.record(["-F", "leaf", "-F", "child_body"], "fork", *kinds)
     expect(process.returncode == 0, process.stderr)
     counted, reported = session.counted(), session.reported()
     expect(reported == {name: counted[name] for name in ("leaf", "child_body")}, f"{counted}, reported {reported}")
