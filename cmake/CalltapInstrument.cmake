@@ -2,7 +2,7 @@
 #
 #   calltap_instrument(target [PRIVATE|PUBLIC|INTERFACE])
 #     Compiles the C and C++ functions of the target with the patchable entries that Calltap likes best: a function
-#     that nobody watches costs one NOP. PUBLIC and INTERFACE pass the flag on to the targets that link to it.
+#     that nobody watches costs a NOP or two. PUBLIC and INTERFACE pass the flag on to the targets that link to it.
 #     GCC 11 and 12 also get -B with the directory of an assembler that corrects what they write about entries (gcc/as
 #     says what is wrong with it), when compiling and, for -flto, when linking. Static libraries pass that on too.
 #     GCC also gets -fno-ipa-stack-alignment, so that a function that replaces another, or a direct call's trampoline,
