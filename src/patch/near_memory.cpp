@@ -54,7 +54,8 @@ Result<std::uint64_t> map_at(std::uint64_t address, std::uint64_t size, base::Ar
 
 Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, Reach reach,
                                base::Array<plan::Range>& used) {
-  for (int attempt = 0; attempt < 8; ++attempt) {
+  std::uint64_t around_failure = 0;
+  for (int attempt = 0; attempt < 16; ++attempt) {
     std::uint64_t best = 0;
     std::uint64_t previous_end = kLowest;
     for (std::size_t i = 0; i <= used.size(); ++i) {
@@ -65,13 +66,16 @@ Result<std::uint64_t> map_near(plan::Range around, std::uint64_t size, Reach rea
         const std::uint64_t place = place_in_gap(begin, end, around, size, reach);
         if (place != 0 && (best == 0 || distance(place, around) < distance(best, around))) best = place;
       }
-      if (i < used.size()) previous_end = used[i].end;
+      if (i < used.size() && used[i].end > previous_end) previous_end = used[i].end;
     }
     if (best == 0) break;
     auto mapped = map_at(best, size, used);
     if (mapped) return mapped;
-    // Another thread mapped something there since the map was read.
-    if (!add_range(used, {best, best + size})) return ErrorCode::kOutOfMemory;
+    // Another thread mapped something there since the map was read, or the map does not show it: an emulator
+    // hides its own. How far it goes nobody says, so each step away from it is longer than the one before.
+    const std::uint64_t below = best > around_failure ? best - around_failure : 0;
+    if (!add_range(used, {below, best + size + around_failure})) return ErrorCode::kOutOfMemory;
+    around_failure = around_failure == 0 ? kGuard : around_failure * 2;
   }
   return Error(ErrorCode::kNoRoomInReach, 0, around.begin);
 }
