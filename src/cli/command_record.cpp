@@ -90,6 +90,10 @@ void report_end(const RecordSession& session, const RecordOptions& options) {
     if (!session.refused_any()) fail("nothing was recorded: the runtime did not start in the program");
     return;
   }
+  if (session.patched_none()) {
+    fail("nothing was recorded: no function could be patched; calltap list says of each why");
+    return;
+  }
   const trace::RecordingTotals& totals = session.totals();
   if (::isatty(STDERR_FILENO) == 0) return;
   fmt::print(stderr, "calltap: {:.1f} M events, {:.1f} MB in {}; see calltap report{}\n",
@@ -126,7 +130,8 @@ int record(const RecordOptions& options) {
   if (session.left_target_running()) return kSignalled + SIGINT;
   if (WIFSIGNALED(status)) return kSignalled + WTERMSIG(status);
   // The program's own status, but success is not claimed for a recording that could not be written.
-  const bool lost = session.totals().write_error.load() != 0 || session.refused_any();
+  const bool lost =
+      session.totals().write_error.load() != 0 || session.refused_any() || session.patched_none();
   return lost && WEXITSTATUS(status) == 0 ? 1 : WEXITSTATUS(status);
 }
 

@@ -328,6 +328,8 @@ void RecordSession::add_module(Client& client, const std::uint8_t* message, std:
   place.site_count = m.site_count;
   place.patched_count = m.patched_count;
   place.unpatchable_count = m.refused_count;
+  patched_functions_ += m.patched_count;
+  unpatchable_functions_ += m.refused_count;
   auto functions = functions_.find(client.pid, place.path, place.build_id, place.site_count);
   const std::string missed = describe_missed_names(*functions, filter_, m.patched_count + m.refused_count);
   if (!missed.empty() && warned_of_names_.insert(place.path).second) fail(missed.c_str());

@@ -50,6 +50,8 @@ class RecordSession {
   int run(pid_t child);
 
   [[nodiscard]] bool recorded_anything() const { return started_ != 0; }
+  /// Functions were selected, and none of them could be patched.
+  [[nodiscard]] bool patched_none() const { return patched_functions_ == 0 && unpatchable_functions_ != 0; }
   /// There were processes without a recording, for lack of memory for instance; each was named on standard
   /// error.
   [[nodiscard]] bool refused_any() const { return refused_any_; }
@@ -107,6 +109,8 @@ class RecordSession {
   bool child_ended_ = false;
   int child_status_ = 0;
   std::uint64_t started_ = 0;
+  std::uint64_t patched_functions_ = 0;
+  std::uint64_t unpatchable_functions_ = 0;
   bool refused_any_ = false;
   bool progress_shown_ = false;
   bool warned_limit_ = false;

@@ -18,6 +18,10 @@ def test_no_such_program_keeps_the_older_recording(session):
     expect(session.reported()["work"] == 10, "the older recording is gone")
 
 
+def test_no_function_can_be_patched(session):
+    expect_refused(session.record([], "unpatchable"), "no function could be patched", "calltap list")
+
+
 def test_no_such_wrapper(session):
     session.environment["CALLTAP_EXEC_WRAPPER"] = "no_such_wrapper -x"
     expect_refused(session.record([], "calls_many", "10"), "CALLTAP_EXEC_WRAPPER", "no_such_wrapper")
