@@ -63,8 +63,8 @@ typedef void ct_exit_handler(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_re
 /* ----------------------------------------------------------------------
  * flags */
 
-/* The handlers and all they call were compiled with -mgeneral-regs-only: vector registers need not be saved
- * around them, and ct_regs has none. */
+/* The handlers and all they call touch no vector or floating-point register, as -mgeneral-regs-only sees to
+ * on x86-64 and AArch64: these need not be saved around them, and ct_regs has none. */
 #define CT_GENERAL_REGS_ONLY 0x1u
 /* The global switch refuses while this ops is registered. Direct calls and redirects have this by themselves.
  */
@@ -173,7 +173,10 @@ int ct_enable_ops(ct_ops* ops);
 /* A direct call: each function calls `trampoline`, nothing between, before its own code. x86-64: it is
  * entered with all registers as the function would see them, (rsp) leading back into the function and 8(rsp)
  * the caller's return address; it must keep all argument registers, rax, r10 and the callee-saved ones, and
- * end with `ret`. It runs after the entry handlers of other ops.
+ * end with `ret`. AArch64: x30 leads back and x9 to the caller; it keeps x0 to x8, x18 and q0 to q7, and
+ * returns with the two exchanged. RISC-V: t0 leads back and ra to the caller; it keeps a0 to a7, t2 to t6 and
+ * fa0 to fa7, and ends with `jr t0` (docs/register-contract.md). It runs after the entry handlers of other
+ * ops.
  *
  * rsp is where the function found it: a trampoline that calls others aligns it to 16 itself, as a caller
  * within the same file may not have done so (docs/api.md).
@@ -243,8 +246,8 @@ const char* ct_error_text(void);
  * For handlers, on their own `regs`. No errors but ct_regs_set_ip()'s: what there is not reads as 0.
  */
 
-/* The n-th (from 0) argument of integer or pointer class: registers first (0 to 5), then the stack, where n
- * counts the stack's 8-byte slots on.
+/* The n-th (from 0) argument of integer or pointer class: registers first (x86-64: 0 to 5, AArch64 and
+ * RISC-V: 0 to 7), then the stack, where n counts the stack's 8-byte slots on.
  *
  * How many stack arguments a call has shows nowhere, and a struct that is passed by value has no largest
  * size, so no n is refused: that it is one of the function's is up to the handler. Beyond them lies what
