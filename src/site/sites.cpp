@@ -179,7 +179,8 @@ LinkAddress Discovery::next_recorded(std::size_t index) const {
   if (index < recorded_.size()) end = std::min(end, recorded_[index].address);
   if (!frames_follow_nops_) return end;
   const LinkAddress frame = frames_.first_in(here, end);
-  return frame != LinkAddress(0) ? frame : end;
+  // One that begins with a symbol begins with the function: assembly, or another compiler's.
+  return frame != LinkAddress(0) && !starts_.contains(frame) ? frame : end;
 }
 
 LinkAddress Discovery::nops_end(LinkAddress from, LinkAddress limit) const {
