@@ -26,10 +26,9 @@
 //            All 625 distances of the first row are negative, 50 to 185 MB or 1.7 to 1.9 GB below the module,
 //            so a non-PIE has none: while the process has a single thread the five NOPs are first rewritten
 //            as 0F 1F 44 00 00 (`convert`), and from then on it is the second row.
-//   kTrap    anything else that is one instruction of 5 bytes or more (or of 2 or more behind a 5-byte pad):
-//   the
-//            int3 protocol of patch/trap. Also five one-byte NOPs for which conversion comes too late or no
-//            mirror is free: only with proof that no thread stands between them.
+//   kTrap    anything else that is one instruction of 5 bytes or more (2 or more behind a 5-byte pad): the
+//            int3 protocol of patch/x86_64/trap. Also five one-byte NOPs for which conversion comes too late
+//            or no mirror is free: only with proof that no thread stands between them.
 #pragma once
 
 #include <cstdint>
