@@ -148,7 +148,8 @@ void publish_called(trampoline::SiteRecord& record, const SpecialSite* special, 
   __atomic_store_n(&record.target, target, __ATOMIC_RELEASE);
   const void* handler = code.pass;
   if (record.set->count != 0) {
-    handler = called(record.set->handler);
+    const bool is_alone = !is_replaced && direct == nullptr && record.set->called != nullptr;
+    handler = is_alone ? record.set->called : called(record.set->handler);
   } else if (is_replaced) {
     handler = code.target;
   } else if (direct != nullptr) {

@@ -47,6 +47,18 @@ bool same_members(const OpSet& a, const OpSet& b) {
                     });
 }
 
+/// From a guard to the counter.
+std::uint64_t hits_of(std::uint64_t index) {
+  return CT_GUARD_COUNTERS + index * sizeof(trampoline::Counters);
+}
+
+/// The trampoline for calls of the same handlers, if there is one for sites that have nothing else.
+const void* called_alone(const void* handler) {
+  const trampoline::Code& code = trampoline::code();
+  if (handler == code.entry) return code.called.entry_alone;
+  return handler == code.entry_vectors ? code.called.entry_vectors_alone : nullptr;
+}
+
 /// Chooses trampoline and handler from the members.
 void choose_dispatch(OpSet& set) {
   bool needs_frame = false;
@@ -61,9 +73,10 @@ void choose_dispatch(OpSet& set) {
   } else {
     set.handler = needs_vectors ? trampoline::code().entry_vectors : trampoline::code().entry;
   }
+  set.called = called_alone(set.handler);
   set.client = &trampoline::list_client;
   set.entry = trampoline::list_client.entry;
-  set.hits = trampoline::kListIndex * sizeof(trampoline::Counters);
+  set.hits = hits_of(trampoline::kListIndex);
   set.generation = 0;
   if (set.count != 1) return;
   const auto& only = static_cast<const ct_ops&>(*set.members()[0].client);
@@ -72,7 +85,7 @@ void choose_dispatch(OpSet& set) {
   } else if (only.entry != nullptr) {
     set.client = set.members()[0].client;
     set.entry = (only.flags & CT_IPMODIFY) != 0 ? trampoline::code().may_set_ip : only.entry;
-    set.hits = only.index * sizeof(trampoline::Counters);
+    set.hits = hits_of(only.index);
     set.generation = set.members()[0].generation;
     set.data_bytes = only.data_bytes;
   }

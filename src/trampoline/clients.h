@@ -41,8 +41,9 @@ static_assert(offsetof(Client, entry) == CT_CLIENT_ENTRY);
 struct OpSet {
   const void* handler = nullptr;  // the trampoline that it needs
   EntryHandler entry = nullptr;   // of the only client, ct_may_set_ip in front of it, or ct_list_entries
+  const void* called = nullptr;   // the same as `handler` for sites that call (CALL_OPS)
   Client* client = nullptr;       // the only one, or the list's
-  std::uint64_t hits = 0;         // byte offset of the only client's hit counter in the guard's counters
+  std::uint64_t hits = 0;         // from a guard to the only client's hit counter
   std::uint64_t generation = 0;   // of the only client
   std::uint64_t data_bytes = 0;   // of the only client: 0 means that nobody looks at the call frame's data
   // The rest is for lists and for whoever makes sets.
@@ -61,6 +62,7 @@ struct OpSet {
 };
 static_assert(offsetof(OpSet, handler) == CT_SET_HANDLER);
 static_assert(offsetof(OpSet, entry) == CT_SET_ENTRY);
+static_assert(offsetof(OpSet, called) == CT_SET_CALLED);
 static_assert(offsetof(OpSet, client) == CT_SET_CLIENT);
 static_assert(offsetof(OpSet, hits) == CT_SET_HITS);
 static_assert(offsetof(OpSet, generation) == CT_SET_GENERATION);
@@ -86,17 +88,20 @@ struct alignas(64) Guard {
   /// bits of the epoch in which the outermost handler was entered; below, the address of the innermost one's
   /// ct_regs, below which its stack frames lie.
   std::uint64_t word = 0;
-  Counters* counters = nullptr;  // kMaxClients
-  std::uint32_t tid = 0;         // 0: free
+  std::uint32_t tid = 0;  // 0: free
   std::uint32_t reserved = 0;
   Guard* next = nullptr;  // all guards, newest first
 
+  /// kMaxClients. Not of a guard that stands for none.
+  [[nodiscard]] Counters* counters() const {
+    return reinterpret_cast<Counters*>(reinterpret_cast<std::uint64_t>(this) + CT_GUARD_COUNTERS);
+  }
   /// By its thread. What a handler has done is done before its guard is seen to be left.
   void set(std::uint64_t state) { __atomic_store_n(&word, state, __ATOMIC_RELEASE); }
   [[nodiscard]] bool is_entered() const { return word != 0 && word != kNoThread; }
   [[nodiscard]] std::uint64_t sp() const { return word & kSpMask; }
 };
 static_assert(offsetof(Guard, word) == CT_GUARD_WORD);
-static_assert(offsetof(Guard, counters) == CT_GUARD_COUNTERS);
+static_assert(sizeof(Guard) == CT_GUARD_COUNTERS);
 
 }  // namespace calltap::trampoline

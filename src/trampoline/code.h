@@ -99,7 +99,9 @@ struct Code {
     const char* probe;
     const char* probe_vectors;
     const char* pass;
-    const char* target;  // goes on at SiteRecord::target
+    const char* target;       // goes on at SiteRecord::target
+    const char* entry_alone;  // goes on into the body, whatever the target is
+    const char* entry_vectors_alone;
     // As SiteRecord::target
     const char* body;
     const char* direct;

@@ -411,12 +411,12 @@ std::uint64_t frame_capacity(const ThreadState& thread) {
 using namespace calltap;
 using namespace calltap::trampoline;
 
-thread_local constinit ThreadState ct_thread = {.free = &busy_frame,
+thread_local constinit ThreadState ct_thread = {.guard = &no_guard,
+                                                .free = &busy_frame,
                                                 .top = &bottom_frame,
                                                 .writer = &no_writer,
                                                 .home = 0,
                                                 .sequence = 0,
-                                                .guard = &no_guard,
                                                 .chunks = nullptr,
                                                 .unwound = nullptr,
                                                 .stack_low = 0,

@@ -32,10 +32,9 @@ class GuardLock {
 
 Guard* make_guard() {
   constexpr std::size_t kCountersBytes = kMaxClients * sizeof(Counters);
-  void* memory = isa::map_memory(4096 + kCountersBytes, MAP_NORESERVE);
+  void* memory = isa::map_memory(CT_GUARD_COUNTERS + kCountersBytes, MAP_NORESERVE);
   if (memory == nullptr) return nullptr;
   auto* guard = static_cast<Guard*>(memory);
-  guard->counters = reinterpret_cast<Counters*>(static_cast<char*>(memory) + 4096);
   guard->next = guards.load(std::memory_order_relaxed);
   guards.store(guard, std::memory_order_release);
   return guard;
@@ -124,8 +123,8 @@ void release_guard(ThreadState& thread) {
 Counters sum_counters(const Client& client) {
   Counters sum = {};
   for (const Guard* g = first_guard(); g != nullptr; g = g->next) {
-    sum.hits += __atomic_load_n(&g->counters[client.index].hits, __ATOMIC_RELAXED);
-    sum.missed += __atomic_load_n(&g->counters[client.index].missed, __ATOMIC_RELAXED);
+    sum.hits += __atomic_load_n(&g->counters()[client.index].hits, __ATOMIC_RELAXED);
+    sum.missed += __atomic_load_n(&g->counters()[client.index].missed, __ATOMIC_RELAXED);
   }
   return sum;
 }

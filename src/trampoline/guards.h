@@ -47,10 +47,10 @@ void leave_abandoned(ThreadState& thread, Guard& guard, std::uint64_t sp);
 
 /// A call that the client sees, and one that it does not. By the guard's thread.
 inline void count_hit(Guard& guard, const Client& client) {
-  isa::native::add_once(guard.counters[client.index].hits, 1);
+  isa::native::add_once(guard.counters()[client.index].hits, 1);
 }
 inline void count_missed(Guard& guard, const Client& client) {
-  isa::native::add_once(guard.counters[client.index].missed, 1);
+  isa::native::add_once(guard.counters()[client.index].missed, 1);
 }
 
 }  // namespace calltap::trampoline

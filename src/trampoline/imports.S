@@ -13,7 +13,7 @@
         .globl  ct_imports
         .hidden ct_imports
         .type   ct_imports, @object
-        .p2align 6
+        .p2align 7  // in one page: trampolines take an address of it for several fields
 ct_imports:
         .quad   0  // thread: no assembler can write it down, so code() does
         NEEDS   CT_IMPORT_EPOCH, ct_epoch
@@ -29,7 +29,7 @@ ct_imports:
         NEEDS   CT_IMPORT_HANDLER_THREW, ct_handler_threw
         NEEDS   CT_IMPORT_BLOCK_SLOW, ct_block_slow
         .quad   0  // vector_features: detect_vectors()
-  .if . - ct_imports != CT_IMPORT_BYTES
+  .if . - ct_imports != CT_IMPORT_BYTES || CT_IMPORT_BYTES > 128
         .error "CT_IMPORT_BYTES is wrong"
   .endif
         .size   ct_imports, . - ct_imports

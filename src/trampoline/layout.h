@@ -32,12 +32,12 @@
 #define CT_FLAG_TAIL 16
 
 // ThreadState: in the thread's static TLS block
-#define CT_THREAD_FREE 0
-#define CT_THREAD_TOP 8
-#define CT_THREAD_WRITER 16
-#define CT_THREAD_HOME 24
-#define CT_THREAD_SEQUENCE 32
-#define CT_THREAD_GUARD 40
+#define CT_THREAD_GUARD 0
+#define CT_THREAD_FREE 8
+#define CT_THREAD_TOP 16
+#define CT_THREAD_WRITER 24
+#define CT_THREAD_HOME 32
+#define CT_THREAD_SEQUENCE 40
 
 // Writer: the thread's place in its packet; zero-filled in a child after fork
 #define CT_WRITER_CURSOR 0
@@ -47,24 +47,25 @@
 #define CT_RECORD_HANDLER 0
 #define CT_RECORD_TARGET 8
 #define CT_RECORD_SET 16
-#define CT_RECORD_EVENT 24
-#define CT_RECORD_ENTRY 32
+#define CT_RECORD_ENTRY 24
+#define CT_RECORD_EVENT 32
 #define CT_RECORD_LANDING_PAD 43  // in the low four bits
 #define CT_RECORD_SLOT 46         // sites that call: of a direct call
 #define CT_RECORD_BYTES 48
 
 // Guard: which handlers a thread is running
 #define CT_GUARD_WORD 0
-#define CT_GUARD_COUNTERS 8
+#define CT_GUARD_COUNTERS 64  // of all clients, behind the guard
 #define CT_GUARD_EPOCH_SHIFT 48
 
 // OpSet: the clients of a site
 #define CT_SET_HANDLER 0
 #define CT_SET_ENTRY 8
-#define CT_SET_CLIENT 16
-#define CT_SET_HITS 24
-#define CT_SET_GENERATION 32
-#define CT_SET_DATA 40
+#define CT_SET_CALLED 16
+#define CT_SET_CLIENT 24
+#define CT_SET_HITS 32
+#define CT_SET_GENERATION 40
+#define CT_SET_DATA 48
 
 // Client: what exits look at, and ct_may_set_ip
 #define CT_CLIENT_GENERATION 0

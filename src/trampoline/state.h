@@ -25,8 +25,8 @@ struct SiteRecord {
   const void* handler = nullptr;
   std::uint64_t target = 0;  // where trampolines go on: the body, a direct call's slot, a redirect's function
   const OpSet* set = nullptr;    // null: no clients
-  std::uint64_t event_bits = 0;  // function << 32 | EventId::kEntry
   std::uint64_t entry = 0;       // address of the function: what a pointer to it holds
+  std::uint64_t event_bits = 0;  // function << 32 | EventId::kEntry
   std::uint8_t off_byte = 0;     // x86-64: of the toggled byte, which is the unit's first
   std::uint8_t on_byte = 0;
   std::uint8_t body_offset = 0;            // bytes from the unit to the body
@@ -128,12 +128,12 @@ static_assert(offsetof(Writer, last_time) == CT_WRITER_LAST);
 
 /// Per thread, in static TLS (initial-exec), usable from the first instruction of a new thread.
 struct ThreadState {
+  Guard* guard;     // never null
   CallFrame* free;  // a hint: claiming may fail, then the slow path looks properly
   CallFrame* top;   // a hint: the newest frame
   Writer* writer;
   std::uint32_t home;      // serial of this thread, never reused
   std::uint64_t sequence;  // calls hooked so far
-  Guard* guard;            // never null
   // The rest is for the slow path.
   struct FrameChunk* chunks;
   CallFrame* unwound;       // passed by an exception: kept until the unwinder is certainly done with it

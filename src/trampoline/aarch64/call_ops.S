@@ -32,13 +32,15 @@
         .size   \name, . - \name
 .endm
 
-// As a record's handler: a trampoline that is made for jumps.
+// As a record's handler: a trampoline that is made for jumps. (Handlers at the entry and nothing else have trampolines
+// of their own, in entry_handlers.S.)
 .macro CALLED name
 FUNCTION ct_called_\name
         .cfi_register 30, 9
         mov     x30, x9
         .cfi_same_value 30
-        b       ct_\name
+        adr     x16, ct_\name
+        br      x16
 END_FUNCTION ct_called_\name
 .endm
         .hidden ct_recorder, ct_bare_hook, ct_entry, ct_entry_vectors, ct_probe, ct_probe_vectors

@@ -2,23 +2,25 @@
 // only, on purpose. trampoline/aarch64/regs.h asserts that they match.
 #pragma once
 
-// ct_regs: on the stack while handlers run. It ends where the stack pointer was at the function's entry, with
-// a frame record to which x29 points. Vector registers lie before it.
-#define CT_REGS_UNWOUND_IP 0
-#define CT_REGS_SET 8
+// ct_regs: on the stack while handlers run. It begins with a frame record, to which x29 points, and ends
+// where the stack pointer was at the function's entry. Vector registers lie before it. What is used in pairs
+// is together.
+#define CT_REGS_FP 0
+#define CT_REGS_LR 8
 #define CT_REGS_GUARD 16
-#define CT_REGS_SAVED_WORD 24
+#define CT_REGS_FLAGS 24
+#define CT_REGS_WIDTH 28
 #define CT_REGS_RECORD 32
-#define CT_REGS_FLAGS 40
-#define CT_REGS_WIDTH 44
-#define CT_REGS_TARGET 48
-#define CT_REGS_PARENT 56
-#define CT_REGS_UNWOUND_SP 64
-#define CT_REGS_X18 72
-#define CT_REGS_X0 80
-#define CT_REGS_X8 144
-#define CT_REGS_FP 160
-#define CT_REGS_LR 168
+#define CT_REGS_X18 40
+#define CT_REGS_X0 48
+#define CT_REGS_X8 112
+#define CT_REGS_BODY 120
+#define CT_REGS_UNWOUND_IP 128
+#define CT_REGS_UNWOUND_SP 136
+#define CT_REGS_SET 144
+#define CT_REGS_SAVED_WORD 152
+#define CT_REGS_TARGET 160
+#define CT_REGS_PARENT 168
 #define CT_REGS_BYTES 176
 #define CT_REGS_OFFSET CT_REGS_BYTES  // from ct_regs up to the stack pointer at the entry
 

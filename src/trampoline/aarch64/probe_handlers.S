@@ -18,12 +18,10 @@
 \name:
         .cfi_startproc
         .cfi_personality 0x9b, ct_personality_reference
-        BEGIN   \name, \vectors, CT_REGS_HAS_FRAME
+        BEGIN   \name, \vectors, 1
         // Step 3
         ldr     x9, [x15, #CT_THREAD_FREE]
-        mov     x2, x12
         CLAIM_FRAME
-        mov     x12, x2
         cbnz    w11, .Lno_frame_\name
         ldr     x10, [x9, #CT_FRAME_NEXT]
         str     x10, [x15, #CT_THREAD_FREE]
@@ -35,12 +33,12 @@
         mov     x19, x9
         CFI_X19_IN_FRAME
 \name\()_owned:
-        add     x11, x29, #16
+        add     x11, x29, #CT_REGS_BYTES
         LINK_FRAME \name, x11
         // Step 4
-        ldr     x9, [x12, #CT_SET_GENERATION]
+        ldr     x9, [x5, #CT_SET_GENERATION]
         str     x9, [x19, #CT_FRAME_GENERATION]
-        ldr     x2, [x12, #CT_SET_CLIENT]
+        ldr     x2, [x5, #CT_SET_CLIENT]
         str     x2, [x19, #CT_FRAME_CLIENT]
         mov     w9, #CT_FLAG_PROBE
         str     w9, [x19, #CT_FRAME_FLAGS]
@@ -48,7 +46,7 @@
 .Lflags_set_\name:
         COUNT_HIT
         add     x4, x19, #CT_FRAME_DATA
-        ldr     x9, [x12, #CT_SET_DATA]
+        ldr     x9, [x5, #CT_SET_DATA]
         cbz     x9, .Lno_data_\name
         stp     xzr, xzr, [x19, #CT_FRAME_DATA]
         stp     xzr, xzr, [x19, #CT_FRAME_DATA + 16]
@@ -62,7 +60,7 @@
   .if \vectors
         RESTORE_VECTORS
   .endif
-        ldr     w9, [x29, #REGS(FLAGS)]
+        GET_GUARD
         cmp     w9, #CT_REGS_HAS_FRAME
         b.ne    .Lchanged_\name
         LEAVE_GUARD_FAST
@@ -80,12 +78,11 @@
         CFI_BODY_LEFT
         // x19 = the call frame; x0, x1 and the vector registers hold the result.
         ldr     x30, [x19, #CT_FRAME_RET]
-        stp     x29, x30, [sp, #-16]!
-        .cfi_def_cfa_offset 16
+        stp     x29, x30, [sp, #-CT_REGS_BYTES]!
+        .cfi_def_cfa_offset CT_REGS_BYTES
         mov     x29, sp
         .cfi_restore_state
         .cfi_remember_state
-        sub     sp, sp, #CT_REGS_FP
         stp     x0, x1, [x29, #REGS(X0)]
 .Lreturned_\name:
         GET_THREAD
@@ -96,7 +93,7 @@
         ldr     x2, [x19, #CT_FRAME_CLIENT]
         cbz     x2, .Lno_exit_\name
         // Step 7
-        ENTER_GUARD CT_REGS_EXIT | CT_REGS_HAS_FRAME, .Lexit_nested_\name
+        ENTER_GUARD 1, CT_REGS_EXIT | CT_REGS_HAS_FRAME, .Lexit_nested_\name
 .Lexit_entered_\name:
   .if \vectors
         SAVE_VECTORS
@@ -111,7 +108,7 @@
         // It does not run again, however it is left. (A list looks after that itself.)
         str     xzr, [x19, #CT_FRAME_CLIENT]
         ldr     x0, [x19, #CT_FRAME_EVENT]
-        GET_REGS x3
+        mov     x3, x29
         add     x4, x19, #CT_FRAME_DATA
         ldr     x16, [x2, #CT_CLIENT_EXIT]
         blr     x16
@@ -169,7 +166,7 @@
         mov     x0, x19
         GET_IMPORT x16, CT_IMPORT_STACK_SLOW
         blr     x16
-        RELOAD
+        RELOAD  1
         ldr     x1, [x29, #REGS(PARENT)]
         ldr     w8, [x29, #REGS(TARGET)]
         b       .Lstack_checked_\name
@@ -205,7 +202,7 @@
         b       .Ltop_checked_\name
 
 .Lexit_nested_\name:
-        GET_REGS x0
+        mov     x0, x29
         GET_IMPORT x16, CT_IMPORT_EXIT_ENTER_SLOW
         blr     x16
         ldr     x2, [x19, #CT_FRAME_CLIENT]
@@ -225,11 +222,11 @@
         str     x1, [x29, #REGS(PARENT)]
         str     w8, [x29, #REGS(TARGET)]
         mov     x0, x9
-        GET_REGS x1
+        mov     x1, x29
         GET_IMPORT x16, CT_IMPORT_NO_FRAME
         blr     x16
         mov     x9, x0
-        RELOAD
+        RELOAD  1
         ldr     x1, [x29, #REGS(PARENT)]
         ldr     w8, [x29, #REGS(TARGET)]
         cbnz    x9, .Lclaimed_\name
@@ -239,7 +236,7 @@
         LEAVE_GUARD
         b       .Lunhooked_\name
 
-        BEGIN_SLOW \name, \vectors, CT_REGS_HAS_FRAME
+        BEGIN_SLOW \name, \vectors, 1
         .cfi_endproc
         .size   \name, . - \name
 .endm

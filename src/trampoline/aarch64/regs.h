@@ -9,24 +9,23 @@
 
 /// The program's registers, on the stack while handlers run.
 struct ct_regs {
-  std::uint64_t unwound_ip;               // with CT_REGS_UNWOUND; with CT_REGS_OVERRIDE the first word
-  const calltap::trampoline::OpSet* set;  // at the entry, for slow paths
-  // With CT_REGS_NESTED: the guard, and its state from before.
-  calltap::trampoline::Guard* guard;
-  std::uint64_t saved_word;
-  calltap::trampoline::SiteRecord* record;  // at the entry
-  std::uint32_t flags;
-  std::uint32_t width;  // of the saved vector registers: 0, or their length in bytes, | CT_WIDTH_SVE
-  std::uint64_t target;
-  std::uint64_t parent;      // with CT_REGS_HAS_PARENT
-  std::uint64_t unwound_sp;  // with CT_REGS_UNWOUND, when this is not below the caller's stack; with
-                             // CT_REGS_OVERRIDE the second word
-  std::uint64_t x18;
-  std::uint64_t x[9];  // at the exit only the first two
-  std::uint64_t reserved;
   // A frame record, as x29 chains them.
   std::uint64_t frame_pointer;
   std::uint64_t link;
+  calltap::trampoline::Guard* guard;
+  std::uint32_t flags;
+  std::uint32_t width;  // of the saved vector registers: 0, or their length in bytes, | CT_WIDTH_SVE
+  calltap::trampoline::SiteRecord* record;  // at the entry
+  std::uint64_t x18;
+  std::uint64_t x[9];        // at the exit only the first two
+  std::uint64_t body;        // at the entry, where a call has left it in a register (CALL_OPS)
+  std::uint64_t unwound_ip;  // with CT_REGS_UNWOUND; with CT_REGS_OVERRIDE the first word
+  std::uint64_t unwound_sp;  // with CT_REGS_UNWOUND, when this is not below the caller's stack; with
+                             // CT_REGS_OVERRIDE the second word
+  const calltap::trampoline::OpSet* set;  // at the entry, for slow paths
+  std::uint64_t saved_word;               // with CT_REGS_NESTED: the guard's state from before
+  std::uint64_t target;
+  std::uint64_t parent;  // with CT_REGS_HAS_PARENT
 
   /// At the function's entry.
   [[nodiscard]] std::uint64_t sp() const {
@@ -50,6 +49,7 @@ static_assert(offsetof(ct_regs, unwound_sp) == CT_REGS_UNWOUND_SP);
 static_assert(offsetof(ct_regs, x18) == CT_REGS_X18);
 static_assert(offsetof(ct_regs, x) == CT_REGS_X0);
 static_assert(CT_REGS_X8 == CT_REGS_X0 + 64);
+static_assert(offsetof(ct_regs, body) == CT_REGS_BODY);
 static_assert(offsetof(ct_regs, frame_pointer) == CT_REGS_FP);
 static_assert(offsetof(ct_regs, link) == CT_REGS_LR);
 

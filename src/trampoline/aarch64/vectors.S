@@ -28,13 +28,7 @@
 // room for a ct_regs, of which only the width is used, so that SAVE_VECTORS finds its place.
 FUNCTION ct_call_exit_handler
         .cfi_personality 0x9b, ct_personality_reference
-        stp     x29, x30, [sp, #-16]!
-        .cfi_def_cfa_offset 16
-        .cfi_offset 29, -16
-        .cfi_offset 30, -8
-        mov     x29, sp
-        .cfi_def_cfa 29, 16
-        sub     sp, sp, #CT_REGS_FP
+        TAKE_STACK
         SAVE_VECTORS
         ldr     x16, [x2, #CT_CLIENT_EXIT]
         blr     x16

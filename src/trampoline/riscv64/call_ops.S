@@ -32,15 +32,14 @@
         .size   \name, . - \name
 .endm
 
-#define CALL_BYTES 8
-#define LITERAL (-CALL_BYTES - 8)  // from t0
-
-// As a record's handler: a trampoline that is made for jumps.
+// As a record's handler: a trampoline that is made for jumps. (Handlers at the entry and nothing else have trampolines
+// of their own, in entry_handlers.S.)
 .macro CALLED name
         .hidden ct_\name
 FUNCTION ct_called_\name
-        ld      t0, LITERAL(t0)
-        j       ct_\name
+        ld      t0, CT_CALLED_LITERAL(t0)
+        lla     t1, ct_\name
+        jr      t1
 END_FUNCTION ct_called_\name
 .endm
         CALLED  recorder
@@ -57,7 +56,7 @@ END_FUNCTION ct_called_pass
 
 // As a record's handler: a redirect, or a direct call with one, and no handlers. A lone direct call is the handler itself.
 FUNCTION ct_called_target
-        ld      t0, LITERAL(t0)
+        ld      t0, CT_CALLED_LITERAL(t0)
         ld      t1, CT_RECORD_TARGET(t0)
         jr      t1
 END_FUNCTION ct_called_target
@@ -65,7 +64,7 @@ END_FUNCTION ct_called_target
 // As a record's target: the body.
 FUNCTION ct_called_body
         ld      t0, CT_RECORD_ENTRY(t0)
-        addi    t0, t0, CALL_BYTES
+        addi    t0, t0, CT_CALLED_BYTES
         jr      t0
 END_FUNCTION ct_called_body
 
@@ -83,7 +82,7 @@ FUNCTION ct_called_direct
         .cfi_def_cfa_offset 0
         ld      t1, (t1)
         ld      t0, CT_RECORD_ENTRY(t0)
-        addi    t0, t0, CALL_BYTES
+        addi    t0, t0, CT_CALLED_BYTES
         jr      t1
 END_FUNCTION ct_called_direct
 .if CT_DIRECT_TABLE_BYTES != 1 << 4

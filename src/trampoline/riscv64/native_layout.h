@@ -16,9 +16,10 @@
 #define CT_REGS_UNWOUND_SP 64
 #define CT_REGS_T2 72
 #define CT_REGS_A0 112
-#define CT_REGS_FP 176
-#define CT_REGS_RA 184
-#define CT_REGS_BYTES 192
+#define CT_REGS_BODY 176
+#define CT_REGS_FP 192
+#define CT_REGS_RA 200
+#define CT_REGS_BYTES 208
 #define CT_REGS_OFFSET CT_REGS_BYTES  // from ct_regs up to the stack pointer at the entry
 
 // Before ct_regs: fa0 to fa7, and before these ft0 to ft11.
@@ -29,6 +30,10 @@
 // What an override returns, word by word: the result's registers hold arguments that later handlers ask for.
 #define CT_REGS_OVERRIDE_0 CT_REGS_UNWOUND_IP
 #define CT_REGS_OVERRIDE_1 CT_REGS_UNWOUND_SP
+
+// CALL_OPS: from the way back into the function to the literal, over the call and the literal
+#define CT_CALLED_BYTES 8
+#define CT_CALLED_LITERAL (-CT_CALLED_BYTES - 8)
 
 // Code of a direct call's slot
 #define CT_DIRECT_SLOT_BYTES 32

@@ -5,7 +5,7 @@
 #include "trampoline/riscv64/handlers.inc"
 
         .section calltap_trampolines, "ax", @progbits
-        .hidden ct_imports, ct_personality_reference, ct_free_blocks, __start_calltap_trampolines, __stop_calltap_trampolines
+        .hidden ct_imports, ct_personality_reference, ct_epoch, ct_free_blocks, __start_calltap_trampolines, __stop_calltap_trampolines
 
 // Between name_owned and name_let_go s1 is the call frame.
 .macro PROBE name, vectors, return_point
@@ -18,7 +18,7 @@
 \name:
         .cfi_startproc
         .cfi_personality 0x9b, ct_personality_reference
-        BEGIN   \name, \vectors, CT_REGS_HAS_FRAME
+        BEGIN   \name, \vectors, 1
         // Step 3
         ld      t1, CT_THREAD_FREE(t6)
         CLAIM_FRAME
@@ -36,9 +36,9 @@
         addi    t1, sp, TO_ENTRY(\vectors)
         LINK_FRAME \name, t1
         // Step 4
-        ld      t1, CT_SET_GENERATION(t4)
+        ld      t1, CT_SET_GENERATION(a5)
         sd      t1, CT_FRAME_GENERATION(s1)
-        ld      a2, CT_SET_CLIENT(t4)
+        ld      a2, CT_SET_CLIENT(a5)
         sd      a2, CT_FRAME_CLIENT(s1)
         li      t1, CT_FLAG_PROBE
         sw      t1, CT_FRAME_FLAGS(s1)
@@ -46,7 +46,7 @@
 .Lflags_set_\name:
         COUNT_HIT
         addi    a4, s1, CT_FRAME_DATA
-        ld      t1, CT_SET_DATA(t4)
+        ld      t1, CT_SET_DATA(a5)
         beqz    t1, .Lno_data_\name
         sd      zero, CT_FRAME_DATA(s1)
         sd      zero, CT_FRAME_DATA + 8(s1)
@@ -65,7 +65,7 @@
         lw      t1, BASE(\vectors) + CT_REGS_FLAGS(sp)
         addi    t1, t1, -CT_REGS_HAS_FRAME
         bnez    t1, .Lchanged_\name
-        LEAVE_GUARD_FAST
+        LEAVE_GUARD_FAST BASE(\vectors)
 .Lunchanged_\name:
         RESTORE_ARGUMENTS BASE(\vectors)
         ld      t1, CT_RECORD_TARGET(t0)
@@ -246,7 +246,7 @@
         LEAVE_GUARD BASE(\vectors)
         j       .Lunhooked_\name
 
-        BEGIN_SLOW \name, \vectors, CT_REGS_HAS_FRAME
+        BEGIN_SLOW \name, \vectors, 1
         .cfi_endproc
         .size   \name, . - \name
 .endm

@@ -11,9 +11,8 @@
 struct ct_regs {
   std::uint64_t unwound_ip;               // with CT_REGS_UNWOUND; with CT_REGS_OVERRIDE the first word
   const calltap::trampoline::OpSet* set;  // at the entry, for slow paths
-  // With CT_REGS_NESTED: the guard, and its state from before.
   calltap::trampoline::Guard* guard;
-  std::uint64_t saved_word;
+  std::uint64_t saved_word;                 // with CT_REGS_NESTED: the guard's state from before
   calltap::trampoline::SiteRecord* record;  // at the entry
   std::uint32_t flags;
   std::uint32_t width;  // of the saved vector registers: 0 or CT_VECTOR_BYTES
@@ -23,6 +22,8 @@ struct ct_regs {
                              // CT_REGS_OVERRIDE the second word
   std::uint64_t t2_to_t6[5];
   std::uint64_t a[8];  // at the exit only the first two
+  std::uint64_t body;  // at the entry, where a call has left it in a register (CALL_OPS)
+  std::uint64_t reserved;
   // A frame record, as s0 chains them.
   std::uint64_t frame_pointer;
   std::uint64_t ra;
@@ -48,6 +49,7 @@ static_assert(offsetof(ct_regs, parent) == CT_REGS_PARENT);
 static_assert(offsetof(ct_regs, unwound_sp) == CT_REGS_UNWOUND_SP);
 static_assert(offsetof(ct_regs, t2_to_t6) == CT_REGS_T2);
 static_assert(offsetof(ct_regs, a) == CT_REGS_A0);
+static_assert(offsetof(ct_regs, body) == CT_REGS_BODY);
 static_assert(offsetof(ct_regs, frame_pointer) == CT_REGS_FP);
 static_assert(offsetof(ct_regs, ra) == CT_REGS_RA);
 
