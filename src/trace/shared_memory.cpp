@@ -24,6 +24,12 @@ constexpr std::uint32_t kMaxContent = event::kPacketBytes - 8;  // the last word
   throw std::system_error(errno, std::generic_category(), what);
 }
 
+/// Read once: the target may change it at any time.
+std::uint32_t content_of(const buffer::PacketDescriptor& d) {
+  const std::uint32_t bytes = *const_cast<const volatile std::uint32_t*>(&d.content_bytes);
+  return std::clamp(bytes, kHeaderBytes, kMaxContent);
+}
+
 std::uint32_t packets_for(std::uint64_t bytes, std::uint64_t least, std::uint64_t most) {
   return static_cast<std::uint32_t>(std::clamp(bytes / event::kPacketBytes, least, most));
 }
@@ -99,8 +105,7 @@ std::optional<ReadyPacket> SharedMemory::check(std::uint32_t index, bool finishe
   std::memcpy(&ready.header, packet, kHeaderBytes);
   if (ready.slot >= buffer::kMaxThreads || ready.header.magic != event::kCtfMagic) return std::nullopt;
   ready.events = packet + kHeaderBytes;
-  const std::uint32_t content =
-      finished ? std::clamp(d.content_bytes, kHeaderBytes, kMaxContent) : kMaxContent;
+  const std::uint32_t content = finished ? content_of(d) : kMaxContent;
   ready.event_bytes = (content - kHeaderBytes) / 8 * 8;
   if (!finished) {
     const EventSpan span = scan_events(ready.events, ready.event_bytes, ready.header.timestamp_begin);
@@ -157,6 +162,47 @@ void SharedMemory::release(const ReadyPacket& packet) {
   released_ = true;
 }
 
+std::optional<ReadyPacket> SharedMemory::look_at(std::uint32_t index) const {
+  const buffer::PacketDescriptor& d = descriptor(index);
+  const std::uint32_t state = d.state.load(std::memory_order_acquire);
+  const bool full = state == static_cast<std::uint32_t>(PacketState::kFull);
+  if (!full && state != static_cast<std::uint32_t>(PacketState::kWriting)) return std::nullopt;
+  ReadyPacket ready;
+  ready.index = index;
+  ready.slot = d.thread_slot.load(std::memory_order_relaxed);
+  ready.incarnation = d.incarnation.load(std::memory_order_relaxed);
+  ready.full = full;
+  const std::uint8_t* const packet = packet_bytes(index);
+  std::memcpy(&ready.header, packet, kHeaderBytes);
+  const event::PacketHeader& h = ready.header;
+  if (ready.slot >= buffer::kMaxThreads || h.magic != event::kCtfMagic) return std::nullopt;
+  // What of a header is not visible yet is zero, or all ones where a writer has set a packet aside.
+  if (h.timestamp_begin == 0 || h.timestamp_end == 0 || h.tid == 0 ||
+      h.packet_bits != event::kPacketBytes * 8)
+    return std::nullopt;
+  ready.events = packet + kHeaderBytes;
+  const std::uint32_t content = full ? content_of(d) : kMaxContent;
+  ready.event_bytes = (content - kHeaderBytes) / 8 * 8;
+  return ready;
+}
+
+bool SharedMemory::still_same(const ReadyPacket& packet) const {
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const buffer::PacketDescriptor& d = descriptor(packet.index);
+  event::PacketHeader now;
+  std::memcpy(&now, packet_bytes(packet.index), kHeaderBytes);
+  return d.state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(PacketState::kFree) &&
+         d.thread_slot.load(std::memory_order_relaxed) == packet.slot &&
+         d.incarnation.load(std::memory_order_relaxed) == packet.incarnation &&
+         now.magic == event::kCtfMagic && now.sequence == packet.header.sequence &&
+         now.timestamp_begin == packet.header.timestamp_begin;
+}
+
+void SharedMemory::recycle(const ReadyPacket& packet) {
+  std::memset(packet_bytes(packet.index), 0, event::kPacketBytes);
+  release(packet);
+}
+
 void SharedMemory::announce_released() {
   if (!released_) return;
   released_ = false;
@@ -192,6 +238,8 @@ SlotView SharedMemory::slot(std::uint32_t index) const {
 void SharedMemory::free_slot(std::uint32_t index) {
   auto& s = reinterpret_cast<buffer::ThreadSlot*>(memory_ + buffer::kThreadSlotsOffset)[index];
   s.ended.store(0, std::memory_order_relaxed);
+  // The next thread does this too, but only after its id can be seen here.
+  for (std::uint64_t& count : s.discarded) reinterpret_cast<std::atomic<std::uint64_t>&>(count).store(0);
   s.tid.store(0, std::memory_order_release);
 }
 

@@ -34,6 +34,7 @@ struct ReadyPacket {
   event::PacketHeader header{};  // checked and completed
   const std::uint8_t* events = nullptr;
   std::uint32_t event_bytes = 0;
+  bool full = true;  // nobody writes to it any more
 };
 
 /// What a thread slot says about its present user.
@@ -65,6 +66,18 @@ class SharedMemory {
   std::vector<ReadyPacket> take_rest();
   /// Gives a packet back to the target.
   void release(const ReadyPacket& packet);
+
+  // For a tool that looks at packets while they are written, and so takes none from the queue.
+  /// The packet as it is now, or nothing: it is free, or its writer has not begun. Of one that is not full
+  /// event_bytes is the room that there is; the events in it are the words before the first one that is zero
+  /// or all ones, if still_same() says so after they were read.
+  [[nodiscard]] std::optional<ReadyPacket> look_at(std::uint32_t index) const;
+  /// The packet was not given to another writer, or taken back by its own, since look_at().
+  [[nodiscard]] bool still_same(const ReadyPacket& packet) const;
+  /// release() of a packet that look_at() found full. Wipes it first: whoever looks at it later sees nothing
+  /// of what was in it, in whatever order its next writer's stores become visible.
+  void recycle(const ReadyPacket& packet);
+
   /// Wakes threads that wait for a free packet, if any was released since the last call.
   void announce_released();
 
@@ -96,6 +109,13 @@ class SharedMemory {
 
  private:
   std::optional<ReadyPacket> check(std::uint32_t index, bool finished) const;
+  [[nodiscard]] const buffer::PacketDescriptor& descriptor(std::uint32_t index) const {
+    return reinterpret_cast<const buffer::PacketDescriptor*>(memory_ +
+                                                             buffer::states_offset(packet_count_))[index];
+  }
+  [[nodiscard]] std::uint8_t* packet_bytes(std::uint32_t index) const {
+    return memory_ + buffer::packets_offset(packet_count_) + std::uint64_t{index} * event::kPacketBytes;
+  }
 
   int fd_ = -1;
   std::uint64_t bytes_ = 0;
