@@ -101,11 +101,6 @@ void forget_special(const trampoline::SiteRecord& record) {
 
 namespace {
 
-/// Is it a site with CALL_OPS?
-bool calls_stub(const trampoline::SiteRecord& record) {
-  return record.method == static_cast<std::uint8_t>(plan::Method::kCall);
-}
-
 /// Where the function's calls go on.
 std::uint64_t body_of(const trampoline::SiteRecord& record, const SpecialSite* special) {
   std::uint64_t body = record.body();
@@ -116,6 +111,10 @@ std::uint64_t body_of(const trampoline::SiteRecord& record, const SpecialSite* s
 }
 
 }  // namespace
+
+bool calls_stub(const trampoline::SiteRecord& record) {
+  return record.method == static_cast<std::uint8_t>(plan::Method::kCall);
+}
 
 void clear_slot(const SpecialSite& site) {
   trampoline::DirectSlot& slot = trampoline::code().direct_table[site.slot];
@@ -159,6 +158,13 @@ void publish_called(trampoline::SiteRecord& record, const SpecialSite* special, 
 }
 
 }  // namespace
+
+std::uint64_t lone_direct(const trampoline::SiteRecord& record) {
+  const SpecialSite* special = find_special(record);
+  const bool is_alone = special != nullptr && special->direct != nullptr && record.set->count == 0 &&
+                        body_of(record, special) == record.body();
+  return is_alone ? special->direct->target : 0;
+}
 
 void publish_handler(trampoline::SiteRecord& record) {
   const SpecialSite* special = find_special(record);

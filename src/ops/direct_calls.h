@@ -36,6 +36,12 @@ void forget_owners();
 /// The record is gone.
 void forget_special(const trampoline::SiteRecord& record);
 
+/// Is it a site with CALL_OPS?
+bool calls_stub(const trampoline::SiteRecord& record);
+
+/// A direct call's trampoline that is all that the site's calls go to, 0 if there is none or more than that.
+std::uint64_t lone_direct(const trampoline::SiteRecord& record);
+
 /// Stores target and handler of the record so that they suit its set, direct call and redirect: every call
 /// sees the old or the new state (docs/ops.md). The set has been stored already.
 void publish_handler(trampoline::SiteRecord& record);

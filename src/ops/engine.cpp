@@ -443,6 +443,27 @@ Result<void> set_client_filter(ct_ops& client, const FunctionFilter& filter, Fai
   return {};
 }
 
+namespace {
+
+/// All functions of the direct call go to the target that it has now.
+Result<void> publish_target(ct_ops& client) {
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    base::Array<patch::Destination> wanted;
+    bool is_complete = true;
+    for_each_function(client, *m, [&](SiteRecord& record) {
+      publish_handler(record);
+      if (calls_stub(record)) is_complete = wanted.push_back({&record, lone_direct(record)}) && is_complete;
+    });
+    if (!is_complete) return ErrorCode::kOutOfMemory;
+    if (wanted.empty()) continue;
+    patch::Patcher patcher;
+    if (auto led = patcher.lead(m->patch, wanted); !led) return led;
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failure) {
   const OpenModules open;
   if (auto direct = check_registered(client, Role::kDirect, failure); !direct) return direct;
@@ -466,11 +487,14 @@ Result<void> modify_direct(ct_ops& client, std::uint64_t target, Failure& failur
       return possible;
     }
   }
-  client.target = target;
-  client.target_function = function;
-  for (Module* m = first_module(); m != nullptr; m = m->next) {
-    for_each_function(client, *m, [](SiteRecord& record) { publish_handler(record); });
+  const std::uint64_t before = std::exchange(client.target, target);
+  auto done = publish_target(client);
+  if (!done) {
+    client.target = before;
+    static_cast<void>(publish_target(client));
+    return done;
   }
+  client.target_function = function;
   return {};
 }
 

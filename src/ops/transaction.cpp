@@ -257,6 +257,23 @@ bool Transaction::is_wanted(const SiteRecord& record) {
   return special != nullptr && (special->direct != nullptr || special->redirect != nullptr);
 }
 
+/// Sites with CALL_OPS and nothing but a direct call go straight to it, others do not.
+Result<void> Transaction::lead() {
+  for (std::size_t i = 0; i < changes_.size();) {
+    Module* module = changes_[i].module;
+    Array<patch::Destination> wanted;
+    for (; i < changes_.size() && changes_[i].module == module; ++i) {
+      const SiteRecord& record = *changes_[i].record;
+      if (calls_stub(record) && !wanted.push_back({&record, lone_direct(record)}))
+        return ErrorCode::kOutOfMemory;
+    }
+    if (wanted.empty()) continue;
+    patch::Patcher patcher;
+    if (auto led = patcher.lead(module->patch, wanted); !led) return led;
+  }
+  return {};
+}
+
 /// Switches the sites that are not as they should be, a module at a time. `undo`: only those that were off
 /// before.
 Result<void> Transaction::toggle(bool on, bool undo) {
@@ -294,11 +311,13 @@ Result<void> Transaction::publish() {
   }
   const bool were_known = client_.records.size() == client_.functions;
   for (const Change& change : changes_) apply(change, true);
-  Result<void> done = toggle(true, false);
+  Result<void> done = lead();
+  if (done) done = toggle(true, false);
   published_ = true;
   if (!done) {
     failure_.was_published = true;
     for (const Change& change : changes_) apply(change, false);
+    static_cast<void>(lead());
     static_cast<void>(toggle(false, true));
     for (const Change& change : changes_) release_set(*change.after);
     return done;

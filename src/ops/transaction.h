@@ -98,6 +98,7 @@ class Transaction {
                              base::Array<trampoline::SiteRecord*>& records);
   base::Result<void> add_site(Module& module, trampoline::SiteRecord& record);
   void apply(const Change& change, bool forward);
+  base::Result<void> lead();
   base::Result<void> toggle(bool on, bool undo);
   [[nodiscard]] static bool is_wanted(const trampoline::SiteRecord& record);
   void note_functions(bool were_known);

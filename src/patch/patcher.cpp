@@ -78,11 +78,43 @@ std::uint64_t ModulePatch::stub_of(const SiteRecord& record) const {
   return 0;
 }
 
+namespace {
+
+template <class Destinations>
+auto find_destination(Destinations& all, const SiteRecord& record) {
+  return std::lower_bound(all.begin(), all.end(), &record,
+                          [](const Destination& d, const SiteRecord* r) { return d.record < r; });
+}
+
+}  // namespace
+
+std::uint64_t ModulePatch::destination_of(const SiteRecord& record) const {
+  const auto* at = find_destination(direct_calls_, record);
+  return at != direct_calls_.end() && at->record == &record ? at->to : stub_of(record);
+}
+
+void ModulePatch::note_destination(const SiteRecord& record, std::uint64_t to) {
+  auto* at = find_destination(direct_calls_, record);
+  const bool is_known = at != direct_calls_.end() && at->record == &record;
+  if (to == stub_of(record)) {
+    if (!is_known) return;
+    std::copy(at + 1, direct_calls_.end(), at);
+    direct_calls_.pop_back();
+  } else if (is_known) {
+    at->to = to;
+  } else {
+    const auto place = at - direct_calls_.begin();
+    static_cast<void>(direct_calls_.push_back({&record, to}));
+    std::rotate(direct_calls_.begin() + place, direct_calls_.end() - 1, direct_calls_.end());
+  }
+}
+
 void ModulePatch::swap(ModulePatch& other) noexcept {
   std::swap(blocks_, other.blocks_);
   std::swap(size_, other.size_);
   std::swap(displacement_, other.displacement_);
   std::swap(mirrors_, other.mirrors_);
+  std::swap(direct_calls_, other.direct_calls_);
   std::swap(has_landing_pads_, other.has_landing_pads_);
 }
 

@@ -28,6 +28,12 @@ inline const std::uint8_t* code_at(std::uint64_t address) {
 /// The same on all architectures, so that a block can be laid out by the number of its records.
 inline constexpr std::size_t kStubBytes = 16;
 
+/// CALL_OPS: the site calls this, a direct call's trampoline, or its stub if it is 0.
+struct Destination {
+  const trampoline::SiteRecord* record = nullptr;
+  std::uint64_t to = 0;
+};
+
 /// Everything Calltap added to one loaded module. Move-only. Destroying it unmaps stubs, records and mirrors:
 /// only when no thread can be in the module any more, or all its sites were off since a quiescent moment.
 class ModulePatch {
@@ -80,12 +86,17 @@ class ModulePatch {
   void keep(const Block& made, std::uint32_t count, bool is_new);
   /// The stub of one of its records; 0 if that is in the pad.
   [[nodiscard]] std::uint64_t stub_of(const trampoline::SiteRecord& record) const;
+  /// CALL_OPS: what the record's site calls when it is on, its stub or a direct call's trampoline.
+  [[nodiscard]] std::uint64_t destination_of(const trampoline::SiteRecord& record) const;
+  /// There is room for one more.
+  void note_destination(const trampoline::SiteRecord& record, std::uint64_t to);
 
   base::Array<Block> blocks_;
   std::size_t size_ = 0;
   std::int32_t displacement_[plan::kForms] = {};  // 0: no mirror chosen yet, or none free
   Mapping mirrors_[plan::kForms];
-  bool has_landing_pads_ = false;  // AArch64: its code is mapped with BTI where the processor has it
+  base::Array<Destination> direct_calls_;  // of the sites that go straight to one, in ascending order
+  bool has_landing_pads_ = false;          // AArch64: its code is mapped with BTI where the processor has it
 };
 
 /// What to patch.
@@ -134,6 +145,11 @@ class Patcher {
   /// The same for all records of the module.
   base::Result<void> enable(ModulePatch& module);
   base::Result<void> disable(ModulePatch& module);
+
+  /// Sites, on or off, call their destinations where these are in reach, and else their stubs. Before sites
+  /// that are on change, all threads are made to see what records say, and afterwards none begins to call
+  /// what its site called before. Sites that jump are left alone. Errors: as toggle(); kOutOfMemory.
+  base::Result<void> lead(ModulePatch& module, std::span<const Destination> wanted);
 
   /// Calls of the loader's notification function, an empty one, go to `to` from now on. Errors:
   /// kSiteNotPatchable if it does not look as it should, kNoRoomInReach, kTextMismatch, kTextUnwritable,

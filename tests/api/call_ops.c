@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "call_site.h"
 #include "check.h"
@@ -18,6 +19,7 @@ HOOKED int other_number(void) {
 }
 
 DIRECT_TRAMPOLINE(count_direct, direct_calls);
+DIRECT_TRAMPOLINE(count_other_direct, other_direct_calls);
 
 static atomic_uint entries;
 static atomic_uint exits;
@@ -87,6 +89,117 @@ TEST(a_lone_direct_call_is_the_records_first_word) {
   CHECK(is_off((void*)number));
 }
 
+// A trampoline that no site of the program reaches, and leads to count_direct().
+static const void* make_far_trampoline(void) {
+  static const uint32_t jump[] = JUMP_FROM_AFAR;
+  const void* const to = count_direct;
+  for (uintptr_t distance = FAR_AWAY; distance < FAR_AWAY << 5; distance += FAR_AWAY) {
+    char* memory = (char*)mmap((void*)(((uintptr_t)number & ~(uintptr_t)0xffff) + distance), 4096,
+                               PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == (char*)MAP_FAILED) continue;
+    const uintptr_t above = (uintptr_t)memory - (uintptr_t)number;
+    const uintptr_t apart = above < -above ? above : -above;
+    if (apart >= FAR_AWAY / 2) {
+      memcpy(memory, jump, sizeof jump);
+      memcpy(memory + sizeof jump, &to, sizeof to);
+      __builtin___clear_cache(memory, memory + 4096);
+      return mprotect(memory, 4096, PROT_READ | PROT_EXEC) == 0 ? memory : NULL;
+    }
+    munmap(memory, 4096);
+  }
+  return NULL;
+}
+
+static int is_called_straight(const void* trampoline) { return called_by((void*)number) == trampoline; }
+
+TEST(a_lone_direct_call_in_reach_is_called_straight) {
+  const void* const far_direct = make_far_trampoline();
+  CHECK(far_direct != NULL);
+  ct_ops* direct = for_number(ct_new_ops(NULL, 0));
+  CHECK_OK(ct_register_direct(direct, count_direct));
+  const uint64_t* record = (const uint64_t*)(uintptr_t)*literal();
+  CHECK_EQUAL(is_called_straight(count_direct), kReachesProgram);
+  number();
+  CHECK_EQUAL(direct_calls, 1);
+  // Beside another client it is not, until that is gone.
+  ct_ops* ops = for_number(ct_new_callback(count, NULL, 0));
+  CHECK_OK(ct_register_ops(ops));
+  CHECK(!is_called_straight(count_direct));
+  const void* const stub = called_by((void*)number);
+  number();
+  CHECK_EQUAL(direct_calls, 2);
+  CHECK_EQUAL(entries, 1);
+  CHECK_OK(ct_modify_direct(direct, count_other_direct));
+  CHECK(is_called_straight(stub));
+  number();
+  CHECK_EQUAL(other_direct_calls, 1);
+  CHECK_OK(ct_free_ops(ops));
+  CHECK_EQUAL(is_called_straight(count_other_direct), kReachesProgram);
+  number();
+  CHECK_EQUAL(other_direct_calls, 2);
+  // The other trampoline, one out of reach, and back again.
+  CHECK_OK(ct_modify_direct(direct, count_direct));
+  CHECK_EQUAL(is_called_straight(count_direct), kReachesProgram);
+  CHECK_OK(ct_modify_direct(direct, far_direct));
+  CHECK(is_called_straight(stub));
+  CHECK_EQUAL(record[0], (uintptr_t)far_direct);
+  number();
+  CHECK_EQUAL(direct_calls, 3);
+  CHECK_OK(ct_modify_direct(direct, count_direct));
+  CHECK_EQUAL(is_called_straight(count_direct), kReachesProgram);
+  ct_ops* redirect = for_number(ct_new_ops(NULL, 0));
+  CHECK_OK(ct_register_redirect(redirect, (void*)replaced_number));
+  CHECK(is_called_straight(stub));
+  CHECK_EQUAL(number(), 2);
+  CHECK_OK(ct_free_ops(redirect));
+  CHECK_EQUAL(number(), 1);
+  CHECK_EQUAL(direct_calls, 5);
+  // Off, and on again with one out of reach.
+  CHECK_OK(ct_unregister_direct(direct));
+  CHECK(is_off((void*)number));
+  CHECK_OK(ct_register_direct(direct, far_direct));
+  CHECK(is_called_straight(stub));
+  number();
+  CHECK_EQUAL(direct_calls, 6);
+  CHECK_EQUAL(other_direct_calls, 2);
+  CHECK_OK(ct_free_ops(direct));
+  CHECK(is_off((void*)number));
+}
+
+static atomic_int stop;
+static atomic_uint_fast64_t calls;
+
+static void* call_number(void* unused) {
+  (void)unused;
+  uint64_t own_calls = 0;
+  for (; !stop; ++own_calls) number();
+  calls += own_calls;
+  return NULL;
+}
+
+TEST(every_call_goes_to_one_trampoline_while_they_are_exchanged) {
+  const void* const trampolines[] = {count_direct, make_far_trampoline(), count_other_direct};
+  CHECK(trampolines[1] != NULL);
+  ct_ops* direct = for_number(ct_new_ops(NULL, 0));
+  ct_ops* ops = for_number(ct_new_callback(count, NULL, CT_GENERAL_REGS_ONLY));
+  CHECK_OK(ct_register_direct(direct, count_direct));
+  CHECK(is_calling((void*)number));
+  pthread_t threads[2];
+  for (int i = 0; i < 2; ++i) CHECK_EQUAL(pthread_create(&threads[i], NULL, call_number, NULL), 0);
+  for (int turn = 0; turn < 500; ++turn) {
+    CHECK_OK(ct_modify_direct(direct, trampolines[turn % 3]));
+    if (turn % 5 == 0) CHECK_OK(ct_register_ops(ops));
+    if (turn % 5 == 2) CHECK_OK(ct_unregister_ops(ops));
+    if (turn % 50 == 0) sched_yield();
+  }
+  stop = 1;
+  for (int i = 0; i < 2; ++i) pthread_join(threads[i], NULL);
+  CHECK_EQUAL(direct_calls + other_direct_calls, calls);
+  CHECK(direct_calls != 0);
+  CHECK_OK(ct_free_ops(ops));
+  CHECK_OK(ct_free_ops(direct));
+}
+
 TEST(every_kind_of_client_works_alone_and_beside_others) {
   ct_ops* all[4] = {for_number(ct_new_callback(count, NULL, 0)),
                     for_number(ct_new_probe(count_entry, count_exit, 0, NULL, 0)),
@@ -109,8 +222,6 @@ TEST(every_kind_of_client_works_alone_and_beside_others) {
   }
   for (int i = 0; i < 4; ++i) CHECK_OK(ct_free_ops(all[i]));
 }
-
-static atomic_int stop;
 
 static void* run_other(void* unused) {
   (void)unused;

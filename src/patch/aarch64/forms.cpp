@@ -33,10 +33,10 @@ Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t uni
   return code;
 }
 
-Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub) {
+Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t /*stub*/, std::uint64_t to) {
   const std::uint64_t at = record.unit() + record.word.offset;
   const bool calls = record.method == static_cast<std::uint8_t>(plan::Method::kCall);
-  const auto jump = (calls ? arm::bl : arm::b)(TargetAddress(at), TargetAddress(stub));
+  const auto jump = (calls ? arm::bl : arm::b)(TargetAddress(at), TargetAddress(to));
   if (!jump) return jump.error();
   return Switch{at, record.word.bytes, isa::word_at(arm::nop(), 0, 4), isa::word_at(*jump, 0, 4)};
 }

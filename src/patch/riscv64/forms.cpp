@@ -28,6 +28,19 @@ Result<std::uint32_t> jump_to_pad(std::uint64_t unit, unsigned bytes) {
   return jump ? Result<std::uint32_t>(isa::word_at(*jump, 0, 4)) : jump.error();
 }
 
+/// What AUIPC, which has been written for the stub, and the second word make of both addresses. Errors:
+/// kOutOfReach.
+Result<std::uint32_t> far_switch(const trampoline::SiteRecord& record, std::uint64_t stub, std::uint64_t to) {
+  const bool calls = record.method == static_cast<std::uint8_t>(Method::kCall);
+  const auto encode = calls ? riscv::far_call : riscv::far_jump;
+  const auto prepared = encode(TargetAddress(record.unit()), TargetAddress(stub));
+  const auto far = encode(TargetAddress(record.unit()), TargetAddress(to));
+  if (!prepared) return prepared.error();
+  if (!far) return far.error();
+  if (isa::word_at(*far, 0, 4) != isa::word_at(*prepared, 0, 4)) return base::ErrorCode::kOutOfReach;
+  return isa::word_at(*far, record.word.offset, 4);
+}
+
 }  // namespace
 
 const site::Machine kMachine = site::Machine::kRiscV64;
@@ -47,15 +60,14 @@ Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t uni
   return code;
 }
 
-Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub) {
+Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub, std::uint64_t to) {
   const std::uint64_t unit = record.unit();
   Switch found = {unit + record.word.offset, record.word.bytes, isa::word_at(riscv::nop(), 0, 4), 0};
   const auto method = static_cast<Method>(record.method);
   if (method == Method::kFarJump || method == Method::kCall) {
-    const bool calls = method == Method::kCall;
-    const auto far = (calls ? riscv::far_call : riscv::far_jump)(TargetAddress(unit), TargetAddress(stub));
+    const auto far = far_switch(record, stub, to);
     if (!far) return far.error();
-    found.on = isa::word_at(*far, record.word.offset, 4);
+    found.on = *far;
     return found;
   }
   if (found.bytes == riscv::kCompressedBytes) found.off = isa::word_at(riscv::c_nop(), 0, 2);

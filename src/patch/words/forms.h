@@ -30,7 +30,8 @@ struct PreparedCode {
 /// besides. Errors: kOutOfReach.
 base::Result<PreparedCode> prepared_code(const plan::WordForm& form, std::uint64_t unit, std::uint64_t stub);
 
-/// The switch of a site, by the method, place and length that the record has.
+/// The switch of a site, by the method, place and length that the record has. It leads to `to`: the stub, or,
+/// from a site with CALL_OPS, something else near enough.
 struct Switch {
   std::uint64_t address = 0;
   std::uint8_t bytes = 0;
@@ -38,7 +39,7 @@ struct Switch {
   std::uint32_t on = 0;
 };
 /// Errors: kOutOfReach.
-base::Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub);
+base::Result<Switch> switch_of(const trampoline::SiteRecord& record, std::uint64_t stub, std::uint64_t to);
 
 /// The stub of a record. Errors: kOutOfReach.
 base::Result<std::array<std::uint8_t, kStubBytes>> stub_code(std::uint64_t at,

@@ -20,8 +20,8 @@ using trampoline::SiteRecord;
 namespace {
 
 /// After an error that came when some words had been written already. Somebody else's word counts as off.
-bool is_on_in_memory(const SiteRecord& record, std::uint64_t stub) {
-  const auto word = switch_of(record, stub);
+bool is_on_in_memory(const SiteRecord& record, std::uint64_t stub, std::uint64_t to) {
+  const auto word = switch_of(record, stub, to);
   return word && isa::word_at({code_at(word->address), word->bytes}, 0, word->bytes) == word->on;
 }
 
@@ -50,7 +50,7 @@ Result<void> Patcher::toggle(ModulePatch& module, std::span<SiteRecord* const> r
   if (!changes.reserve(records.size())) return ErrorCode::kOutOfMemory;
   for (const SiteRecord* record : records) {
     if (record->is_on == on) continue;
-    const auto word = switch_of(*record, module.stub_of(*record));
+    const auto word = switch_of(*record, module.stub_of(*record), module.destination_of(*record));
     if (!word) return word.error();
     const WordChange change = {word->address, word->bytes, on ? word->off : word->on,
                                on ? word->on : word->off};
@@ -65,11 +65,51 @@ Result<void> Patcher::toggle(ModulePatch& module, std::span<SiteRecord* const> r
   }
   WordWriter writer(module.has_landing_pads_);
   if (auto written = writer.apply(changes); !written) {
-    for (SiteRecord* record : records) record->is_on = is_on_in_memory(*record, module.stub_of(*record));
+    for (SiteRecord* record : records) {
+      record->is_on = is_on_in_memory(*record, module.stub_of(*record), module.destination_of(*record));
+    }
     return written;
   }
   for (SiteRecord* record : records) record->is_on = on;
   return synchronise_cores();
+}
+
+Result<void> Patcher::lead(ModulePatch& module, std::span<const Destination> wanted) {
+  base::Array<WordChange> changes;
+  base::Array<Destination> led;
+  if (!changes.reserve(wanted.size()) || !led.reserve(wanted.size()) ||
+      !module.direct_calls_.reserve(module.direct_calls_.size() + wanted.size()))
+    return ErrorCode::kOutOfMemory;
+  for (const Destination& destination : wanted) {
+    const SiteRecord& record = *destination.record;
+    if (record.method != static_cast<std::uint8_t>(plan::Method::kCall)) continue;
+    const std::uint64_t stub = module.stub_of(record);
+    const std::uint64_t to =
+        destination.to != 0 && switch_of(record, stub, destination.to) ? destination.to : stub;
+    const std::uint64_t before = module.destination_of(record);
+    if (to == before) continue;
+    if (record.is_on == 0) {
+      module.note_destination(record, to);
+      continue;
+    }
+    const auto old_word = switch_of(record, stub, before);
+    const auto word = switch_of(record, stub, to);
+    if (!old_word) return old_word.error();
+    if (!word) return word.error();
+    static_cast<void>(changes.push_back({word->address, word->bytes, old_word->on, word->on}));
+    static_cast<void>(led.push_back({&record, to}));
+  }
+  if (changes.empty()) return {};
+  std::sort(changes.begin(), changes.end(),
+            [](const WordChange& a, const WordChange& b) { return a.address < b.address; });
+  if (auto synchronised = synchronise_cores(); !synchronised) return synchronised;
+  WordWriter writer(module.has_landing_pads_);
+  const auto written = writer.apply(changes);
+  for (const Destination& destination : led) {
+    if (is_on_in_memory(*destination.record, module.stub_of(*destination.record), destination.to))
+      module.note_destination(*destination.record, destination.to);
+  }
+  return written ? synchronise_cores() : written;
 }
 
 }  // namespace calltap::patch

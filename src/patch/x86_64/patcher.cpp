@@ -104,6 +104,8 @@ Result<void> Patcher::toggle(ModulePatch& module, std::span<SiteRecord* const> r
   return synchronise_cores();
 }
 
+Result<void> Patcher::lead(ModulePatch&, std::span<const Destination>) { return {}; }  // sites jump
+
 Result<void> Patcher::redirect(std::uint64_t function, std::uint64_t to) {
   // A lone `ret`, perhaps behind a landing pad, with alignment padding behind it: room for a jump.
   constexpr std::uint8_t kReturn = 0xc3;
