@@ -34,6 +34,8 @@ class FunctionTimesSink {
   }
   void orphaned(std::uint32_t, std::uint64_t, trace::CallEnd) {}
 
+  /// Never fewer than before.
+  void add_functions(std::uint32_t function_count) { times_.resize(std::size_t{function_count} + 1); }
   /// By function id.
   [[nodiscard]] const std::vector<FunctionTimes>& times() const { return times_; }
   void clear() { std::fill(times_.begin(), times_.end(), FunctionTimes{}); }

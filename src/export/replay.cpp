@@ -4,13 +4,11 @@
 #include <memory>
 #include <vector>
 
-#include "export/duration_text.h"
 #include "export/replay_source.h"
+#include "export/replay_text.h"
 
 namespace calltap::export_ {
 namespace {
-
-using Kind = ReplayLine::Kind;
 
 /// A stream that may not have begun at the time that is being printed.
 struct Waiting {
@@ -112,80 +110,24 @@ class LinePrinter {
  public:
   LinePrinter(Output& out, bool processes) : out_(out), processes_(processes) {}
 
-  void header() {
-    out_.print("#{}     TID    DURATION         FUNCTION CALLS\n", processes_ ? "         PROCESS" : "");
-  }
+  void header() { out_.print("#{}     TID{}", processes_ ? "         PROCESS" : "", kReplayHeader); }
 
   void print(const ReplaySource& source, const ReplayLine& line) {
     const trace::ProcessTrace& process = source.process();
     if (processes_) out_.print("{:>16} ", process.description.name);
     out_.print("{:>8}) ", source.stream().tid);
-    duration(line, trace::TickClock(process.description.clock).duration_ns(line.duration));
-    // The deepest recursions would be all indentation.
-    out_.print(" |  {:{}}", "", 2 * std::min<std::uint32_t>(line.depth, kMaxIndent));
-    if (line.kind == Kind::kGap) {
-      out_.text("/* events are missing here */\n");
-      return;
-    }
-    const std::string_view name = process.names[line.function];
-    // A C++ signature has its parameters already.
-    const char* const call = name.find('(') == std::string_view::npos ? "()" : "";
-    switch (line.kind) {
-      case Kind::kOpen:
-        out_.print("{}{} {{\n", name, call);
-        break;
-      case Kind::kLeaf:
-        out_.print("{}{};{}\n", name, call, leaf_remark(line.end));
-        break;
-      case Kind::kClose:
-        out_.print("}} /* {}{} */\n", name, close_remark(line));
-        break;
-      case Kind::kGap:
-        break;
-    }
+    text_.clear();
+    append_duration(text_, line, trace::TickClock(process.description.clock).duration_ns(line.duration),
+                    out_.colour());
+    fmt::format_to(std::back_inserter(text_), " |  ");
+    append_call(text_, line, process.names[line.function]);
+    out_.text({text_.data(), text_.size()});
   }
 
  private:
-  static constexpr std::uint32_t kMaxIndent = 100;
-
-  static const char* leaf_remark(trace::CallEnd end) {
-    switch (end) {
-      case trace::CallEnd::kReturned:
-        return "";
-      case trace::CallEnd::kUnwound:
-        return " /* unwound */";
-      case trace::CallEnd::kLost:
-      case trace::CallEnd::kInterrupted:
-        break;
-    }
-    return " /* exit not recorded */";
-  }
-  static const char* close_remark(const ReplayLine& line) {
-    if (line.orphaned) return ", entry not recorded";
-    switch (line.end) {
-      case trace::CallEnd::kReturned:
-        return line.partial ? ", events missing" : "";
-      case trace::CallEnd::kUnwound:
-        return line.partial ? ", unwound, events missing" : ", unwound";
-      case trace::CallEnd::kLost:
-      case trace::CallEnd::kInterrupted:
-        break;
-    }
-    return ", exit not recorded";
-  }
-
-  void duration(const ReplayLine& line, std::uint64_t ns) {
-    if (line.kind == Kind::kOpen || line.kind == Kind::kGap || line.partial) {
-      out_.print("{:13}", "");
-      return;
-    }
-    const char mark = duration_mark(ns);
-    const bool red = out_.colour() && mark != ' ';
-    out_.print("{}{} {:>11}{}", red ? "\033[31m" : "", mark, duration_text(ns), red ? "\033[0m" : "");
-  }
-
   Output& out_;
   bool processes_;
+  fmt::memory_buffer text_;
 };
 
 }  // namespace

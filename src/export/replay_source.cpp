@@ -36,7 +36,7 @@ void ReplayLines::left(Frame& frame, const trace::CallSpan& span) {
   const bool innermost = held != nullptr && held == &held_.back();
   if (held != nullptr && span.duration < limits_.min_duration) {
     held->function = 0;
-    if (innermost) held_.pop_back();
+    if (innermost) drop_back();
     return;
   }
   if (innermost) {
@@ -58,7 +58,7 @@ void ReplayLines::interrupted(Frame& frame, std::uint64_t duration) {
   if (duration < limits_.min_duration) {
     frame.data.hidden = true;
     held->function = 0;
-    if (held == &held_.back()) held_.pop_back();
+    if (held == &held_.back()) drop_back();
     return;
   }
   while (!held_.empty() && held_.front().serial <= frame.data.serial) release_front();
@@ -97,6 +97,20 @@ void ReplayLines::release_front() {
         {.kind = Kind::kOpen, .function = held.function, .depth = held.depth, .time = held.time});
   }
   held_.pop_front();
+}
+
+/// The last one, and those before it that have ended too soon when it was still there.
+void ReplayLines::drop_back() {
+  held_.pop_back();
+  while (!held_.empty() && held_.back().function == 0) held_.pop_back();
+}
+
+void ReplayLines::release_older(std::uint64_t now, std::uint64_t age) {
+  const std::uint64_t least = std::max(age, limits_.min_duration);
+  while (!held_.empty() &&
+         (held_.front().function == 0 || (held_.front().time < now && now - held_.front().time >= least))) {
+    release_front();
+  }
 }
 
 void ReplayLines::release_aged(std::uint64_t now) {

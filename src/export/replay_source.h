@@ -48,6 +48,14 @@ class ReplayLines {
   void orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd how);
   void gap(std::uint64_t time);
 
+  /// Entries that are older than this, and than the minimum duration, are held back no longer: nothing
+  /// happens before `now` any more.
+  void release_older(std::uint64_t now, std::uint64_t age);
+  /// When the first entry that is held back happened; none: the end of time.
+  [[nodiscard]] std::uint64_t held_since() const {
+    return held_.empty() ? ~std::uint64_t{0} : held_.front().time;
+  }
+
   std::deque<ReplayLine>& ready() { return ready_; }
 
  private:
@@ -64,6 +72,7 @@ class ReplayLines {
   [[nodiscard]] Held* find_held(std::uint64_t serial);
   void interrupted(Frame& frame, std::uint64_t duration);
   void release_front();
+  void drop_back();
   void release_aged(std::uint64_t now);
 
   const ReplayLimits& limits_;

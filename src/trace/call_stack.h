@@ -139,6 +139,24 @@ class CallStack {
     missing_ = 0;
   }
 
+  /// Functions numbered up to `function_count` exist from now on; never fewer than before.
+  void add_functions(std::uint32_t function_count) { latest_.resize(std::size_t{function_count} + 1); }
+
+  /// handle(const Frame&, const CallSpan&) for every open call, innermost first: what it would be reported as
+  /// if there were a gap at this time. For stacks that have seen no gap.
+  template <class Handle>
+  void each_open(std::uint64_t time, Handle&& handle) const {
+    const std::uint64_t now = time - missing_;
+    std::uint64_t covered = 0;
+    for (std::uint32_t index = top_; index != 0; index = frames_[index].below) {
+      const Frame& frame = frames_[index];
+      const std::uint64_t duration = now - frame.start;
+      const std::uint64_t self = duration - frame.children - covered;
+      handle(frame, CallSpan{time, duration, self, 0, frame.same == 0, CallEnd::kInterrupted});
+      covered = duration;
+    }
+  }
+
   /// Exits whose entry was not seen.
   [[nodiscard]] std::uint64_t orphans() const { return orphans_; }
   /// Open frames and free ones kept for reuse.

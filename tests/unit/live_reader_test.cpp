@@ -55,6 +55,7 @@ class Seen : public trace::LiveSink {
     for (const LiveEvent& e : batch) {
       EXPECT_TRUE(threads.contains(e.thread));
       all.push_back(e);
+      tids.push_back(threads[e.thread].tid);
     }
   }
   void discarded(const trace::DiscardCounts& counts) override {
@@ -76,6 +77,7 @@ class Seen : public trace::LiveSink {
   std::vector<std::string> started;
   std::vector<std::string> ended;
   std::vector<LiveEvent> all;
+  std::vector<std::uint32_t> tids;  // of the same events: numbers of threads are used again
   trace::DiscardCounts lost{};
   int losses = 0;
   std::uint64_t reached_time = 0;
@@ -558,9 +560,10 @@ TEST_F(LiveReader, NothingIsLostOrDoubledWhileThreadsWrite) {
   for (std::thread& thread : threads) thread.join();
   reader->finish();
   std::uint64_t shown = 0;
-  std::map<std::uint16_t, std::uint64_t> last;
-  for (const LiveEvent& e : seen.all) {
-    std::uint64_t& before = last[e.thread];
+  std::map<std::uint32_t, std::uint64_t> last;
+  for (std::size_t i = 0; i < seen.all.size(); ++i) {
+    const LiveEvent& e = seen.all[i];
+    std::uint64_t& before = last[seen.tids[i]];
     if (e.kind == LiveKind::kGap) {
       ASSERT_GE(e.time, before);
       continue;

@@ -1,0 +1,291 @@
+#include "export/live_trace.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "export/replay_text.h"
+
+namespace calltap::export_ {
+namespace {
+
+using Kind = ReplayLine::Kind;
+using trace::LiveEvent;
+using trace::LiveKind;
+
+constexpr std::uint64_t kForEver = ~std::uint64_t{0};
+constexpr std::uint64_t kPatienceNs = 100'000'000;
+
+void append(fmt::memory_buffer& to, std::string_view text) {
+  to.append(text.data(), text.data() + text.size());
+}
+
+template <class... Args>
+void print_to(fmt::memory_buffer& to, fmt::format_string<Args...> format, Args&&... args) {
+  fmt::format_to(std::back_inserter(to), format, std::forward<Args>(args)...);
+}
+
+/// A thread's name is what the target says: nothing in it may reach the terminal as a command.
+std::string printable(std::string name) {
+  for (char& c : name) {
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  }
+  return name;
+}
+
+std::string quoted(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string grouped(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, 1, ',');
+  }
+  return digits;
+}
+
+std::string discarded_line(const trace::DiscardCounts& counts) {
+  std::uint64_t sum = 0;
+  std::size_t reasons = 0;
+  for (const std::uint64_t count : counts) {
+    sum += count;
+    reasons += count != 0 ? 1 : 0;
+  }
+  std::string line = fmt::format("{} event{} discarded:", grouped(sum), sum == 1 ? "" : "s");
+  bool first = true;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    std::string reason(trace::name(static_cast<event::DiscardReason>(i)));
+    std::replace(reason.begin(), reason.end(), '_', ' ');
+    line += fmt::format("{} {}", first ? "" : ",", reason);
+    if (reasons > 1) line += fmt::format(" {}", grouped(counts[i]));
+    first = false;
+  }
+  return line;
+}
+
+LiveTrace::Thread::Thread(const trace::LiveThread& thread, const ReplayLimits& limits,
+                          std::uint32_t function_count)
+    : what{thread.tid, printable(thread.name)},
+      quoted(export_::quoted(what.name)),
+      lines(limits),
+      calls(std::make_unique<LiveCalls<ReplayLines>>(lines, function_count)) {}
+
+LiveTrace::LiveTrace(LiveOutput& out, const trace::LiveFunctions& functions, const trace::TickClock& clock,
+                     const LiveTraceOptions& options)
+    : out_(out),
+      functions_(functions),
+      clock_(clock),
+      options_(options),
+      patience_(clock.ticks_of(kPatienceNs)),
+      function_count_(functions.count()) {
+  limits_.max_depth = options.max_depth;
+  limits_.min_duration = clock.ticks_of(options.min_time_ns);
+  if (options.format == LiveFormat::kCalls) {
+    append(out_.buffer(), "#            TIME  THREAD                TID    DURATION      CALL\n");
+  } else if (options.format == LiveFormat::kGraph) {
+    print_to(out_.buffer(), "#     TID{}", kReplayHeader);
+  }
+}
+
+void LiveTrace::thread_started(std::uint16_t thread, const trace::LiveThread& what) {
+  if (by_number_.size() <= thread) by_number_.resize(std::size_t{thread} + 1);
+  threads_.push_back(std::make_unique<Thread>(what, limits_, function_count_));
+  by_number_[thread] = threads_.back().get();
+}
+
+void LiveTrace::thread_ended(std::uint16_t thread) {
+  Thread& t = *by_number_[thread];
+  t.calls->break_off();
+  t.calls->forget(frames_);
+  t.calls.reset();
+  by_number_[thread] = nullptr;
+}
+
+void LiveTrace::events(std::span<const LiveEvent> events) {
+  if (const std::uint32_t count = functions_.count(); count != function_count_) {
+    function_count_ = count;
+    for (const auto& thread : threads_) {
+      if (thread->calls) thread->calls->add_functions(count);
+    }
+  }
+  for (std::size_t i = 0; i < events.size();) {
+    const std::uint16_t number = events[i].thread;
+    Thread& thread = *by_number_[number];
+    for (; i < events.size() && events[i].thread == number; ++i) {
+      if (events[i].kind == LiveKind::kGap) {
+        thread.calls->break_off();
+        thread.lines.gap(events[i].time);
+      }
+      thread.calls->apply(events[i]);
+    }
+    if (thread.calls->bound(frames_)) thread.lines.gap(thread.calls->last_time());
+  }
+}
+
+void LiveTrace::discarded(const trace::DiscardCounts& counts) {
+  for (std::size_t i = 0; i < counts.size(); ++i) discarded_[i] += counts[i];
+}
+
+void LiveTrace::reached(std::uint64_t time) {
+  for (const auto& thread : threads_) thread->lines.release_older(time, patience_);
+  std::uint64_t first_held = kForEver;
+  // Without a minimum nothing older is held; with one, lines do not wait for what may never be shown.
+  if (limits_.min_duration == 0) {
+    for (const auto& thread : threads_) first_held = std::min(first_held, thread->lines.held_since());
+  }
+  print_ready(first_held);
+  if (out_.has_room()) tell_losses();
+  out_.flush();
+}
+
+void LiveTrace::finish(std::uint64_t patience_ns) {
+  for (const auto& thread : threads_) thread->lines.release_older(kForEver, 0);
+  print_ready(kForEver);
+  tell_losses();
+  out_.finish(patience_ns);
+}
+
+/// The lines of all threads, in the order of time, as far as no thread has an earlier one that is held back.
+void LiveTrace::print_ready(std::uint64_t before) {
+  // The earliest in front; equal times in the order of the threads.
+  const auto later = [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second->what.tid > b.second->what.tid;
+  };
+  turns_.clear();
+  const auto wait_in_line = [&](Thread* thread) {
+    if (!thread->lines.ready().empty() && thread->lines.ready().front().time <= before)
+      turns_.emplace_back(thread->lines.ready().front().time, thread);
+  };
+  for (const auto& thread : threads_) wait_in_line(thread.get());
+  std::make_heap(turns_.begin(), turns_.end(), later);
+  while (!turns_.empty() && !out_.closed()) {
+    std::pop_heap(turns_.begin(), turns_.end(), later);
+    Thread* const thread = turns_.back().second;
+    turns_.pop_back();
+    const std::uint64_t until = turns_.empty() ? before : turns_.front().first;
+    auto& ready = thread->lines.ready();
+    do {
+      print(*thread, ready.front());
+      ready.pop_front();
+    } while (!ready.empty() && ready.front().time < until);
+    const std::size_t waiting = turns_.size();
+    wait_in_line(thread);
+    if (turns_.size() != waiting) std::push_heap(turns_.begin(), turns_.end(), later);
+  }
+  std::erase_if(threads_, [&](const auto& thread) {
+    if (out_.closed()) thread->lines.ready().clear();
+    if (thread->calls || !thread->lines.ready().empty()) return false;
+    if (printed_ == thread.get()) printed_ = nullptr;
+    return true;
+  });
+}
+
+bool LiveTrace::begin_line() {
+  if (!out_.has_room()) {
+    ++dropped_;
+    ++dropped_in_all_;
+    return false;
+  }
+  if (dropped_ != 0) tell_losses();
+  return true;
+}
+
+void LiveTrace::tell_losses() {
+  fmt::memory_buffer& to = out_.buffer();
+  const bool json = options_.format == LiveFormat::kJson;
+  if (dropped_ != 0) {
+    if (json) {
+      print_to(to, "{{\"kind\":\"dropped\",\"lines\":{}}}\n", dropped_);
+    } else {
+      print_to(to, "[ {} line{} dropped: the output is too slow ]\n", grouped(dropped_),
+               dropped_ == 1 ? "" : "s");
+    }
+    dropped_ = 0;
+  }
+  if (discarded_ == trace::DiscardCounts{}) return;
+  if (json) {
+    std::uint64_t sum = 0;
+    nlohmann::ordered_json reasons;
+    for (std::size_t i = 0; i < discarded_.size(); ++i) {
+      sum += discarded_[i];
+      if (discarded_[i] != 0)
+        reasons[std::string(trace::name(static_cast<event::DiscardReason>(i)))] = discarded_[i];
+    }
+    print_to(to, "{{\"kind\":\"discarded\",\"events\":{},\"reasons\":{}}}\n", sum, reasons.dump());
+  } else {
+    print_to(to, "[ {} ]\n", discarded_line(discarded_));
+  }
+  discarded_ = {};
+}
+
+void LiveTrace::print(Thread& thread, const ReplayLine& line) {
+  if (!begin_line()) return;
+  switch (options_.format) {
+    case LiveFormat::kCalls:
+      print_call(thread, line);
+      break;
+    case LiveFormat::kGraph:
+      print_graph(thread, line);
+      break;
+    case LiveFormat::kJson:
+      print_json(thread, line);
+      break;
+  }
+  printed_ = &thread;
+}
+
+void LiveTrace::print_call(const Thread& thread, const ReplayLine& line) {
+  fmt::memory_buffer& to = out_.buffer();
+  const std::uint64_t us = clock_.monotonic_ns(line.time) / 1000;
+  print_to(to, "{:>10}.{:06}  {:<15} {:>8} ", us / 1'000'000, us % 1'000'000, thread.what.name,
+           thread.what.tid);
+  append_duration(to, line, clock_.duration_ns(line.duration), out_.colour());
+  print_to(to, "    {:{}}", "", indentation(line.depth));
+  if (line.kind == Kind::kGap) {
+    append(to, "  events are missing here\n");
+    return;
+  }
+  const std::string_view function = name(line);
+  append(to, line.kind == Kind::kOpen ? "> " : line.kind == Kind::kClose ? "< " : "  ");
+  append(to, function);
+  append(to, parentheses(function));
+  if (line.kind != Kind::kOpen) append(to, remark(line));
+  to.push_back('\n');
+}
+
+void LiveTrace::print_graph(const Thread& thread, const ReplayLine& line) {
+  fmt::memory_buffer& to = out_.buffer();
+  if (printed_ != &thread) print_to(to, " ---------- {}-{} ----------\n", thread.what.name, thread.what.tid);
+  print_to(to, "{:>8}) ", thread.what.tid);
+  append_duration(to, line, clock_.duration_ns(line.duration), out_.colour());
+  append(to, " |  ");
+  append_call(to, line, name(line));
+}
+
+void LiveTrace::print_json(const Thread& thread, const ReplayLine& line) {
+  constexpr const char* kKinds[] = {"entry", "exit", "call", "gap"};
+  constexpr const char* kEnds[] = {"returned", "unwound", "lost", "lost"};
+  fmt::memory_buffer& to = out_.buffer();
+  print_to(to, R"({{"kind":"{}","time_ns":{},"tid":{},"thread":{})", kKinds[static_cast<int>(line.kind)],
+           clock_.monotonic_ns(line.time), thread.what.tid, thread.quoted);
+  if (line.kind != Kind::kGap)
+    print_to(to, R"(,"function":{},"depth":{})", quoted_name(line.function), line.depth);
+  if (line.kind == Kind::kClose || line.kind == Kind::kLeaf) {
+    if (!line.partial) print_to(to, R"(,"duration_ns":{})", clock_.duration_ns(line.duration));
+    print_to(to, R"(,"end":"{}")", kEnds[static_cast<int>(line.end)]);
+  }
+  append(to, "}\n");
+}
+
+const std::string& LiveTrace::quoted_name(std::uint32_t function) {
+  if (quoted_names_.size() <= function) quoted_names_.resize(std::size_t{function_count_} + 1);
+  std::string& text = quoted_names_[function];
+  if (text.empty()) text = quoted(functions_.name(function));
+  return text;
+}
+
+}  // namespace calltap::export_
