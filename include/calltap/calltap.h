@@ -257,6 +257,10 @@ uint64_t ct_regs_argument(const ct_regs* regs, unsigned n);
 void ct_regs_set_argument(ct_regs* regs, unsigned n, uint64_t value);
 /* The n-th (from 0) 8-byte slot of stack arguments; of n the same is true. */
 uint64_t ct_regs_stack_argument(const ct_regs* regs, unsigned n);
+/* Entry: where the function is to build a result that is returned in memory, if it has such a one. That is
+ * argument 0 on x86-64 and RISC-V, and none of the arguments on AArch64 (x8). To supply such a result, build
+ * it there and override the return with this address. */
+uint64_t ct_regs_result_address(const ct_regs* regs);
 /* The n-th argument (0 to 7) of class double or float; those that are passed on the stack are its slots. 0
  * for any other n, and with CT_GENERAL_REGS_ONLY. */
 double ct_regs_double_argument(const ct_regs* regs, unsigned n);

@@ -86,6 +86,11 @@ class EntryRegs : public Regs {
   [[nodiscard]] Value stack_argument(unsigned n) const {
     return from_register<Value>(ct_regs_stack_argument(get(), n));
   }
+  /// Where the function is to build a result that is returned in memory, if it has such a one.
+  template <RegisterValue Value = std::uint64_t>
+  [[nodiscard]] Value result_address() const {
+    return from_register<Value>(ct_regs_result_address(get()));
+  }
   /// The n-th (0 to 7, else 0 is returned) among the arguments of class double or float.
   [[nodiscard]] double double_argument(unsigned n) const { return ct_regs_double_argument(get(), n); }
   [[nodiscard]] float float_argument(unsigned n) const { return ct_regs_float_argument(get(), n); }

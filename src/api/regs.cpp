@@ -38,6 +38,10 @@ std::uint64_t ct_regs_stack_argument(const ct_regs* regs, unsigned n) {
   return is_exit(regs) ? 0 : *stack_slot(regs, n);
 }
 
+std::uint64_t ct_regs_result_address(const ct_regs* regs) {
+  return is_exit(regs) ? 0 : result_address(*const_cast<ct_regs*>(regs));
+}
+
 void* ct_regs_vector(ct_regs* regs, unsigned n, std::size_t* bytes) {
   const std::size_t width = vector_bytes(*regs);
   if (bytes != nullptr) *bytes = width;

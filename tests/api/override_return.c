@@ -19,6 +19,14 @@ HOOKED double modified_double(double value) {
   note('.');
   return value;
 }
+struct Large {
+  uint64_t words[5];
+};
+HOOKED struct Large modified_large(uint64_t first) {
+  note('.');
+  const struct Large value = {{first, first, first, first, first}};
+  return value;
+}
 DIRECT_TRAMPOLINE(count_direct, direct_calls);
 
 static long override_with;
@@ -188,4 +196,38 @@ TEST(an_override_wins_over_another_address) {
   ops = on_modified(ct_new_callback(two_overrides, NULL, 0));
   CHECK_OK(ct_register_ops(ops));
   CHECK_CALL(6, "");
+}
+
+static void override_large(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs) {
+  (void)ip, (void)parent_ip, (void)ops;
+  const struct Large value = {{5, 4, 3, 2, 1}};
+  if (override_with == 0) return;
+  memcpy((void*)(uintptr_t)ct_regs_result_address(regs), &value, sizeof value);
+  ct_regs_override_return(regs, ct_regs_result_address(regs));
+}
+static void see_large(uint64_t ip, uint64_t parent_ip, ct_ops* ops, ct_regs* regs, void* data) {
+  (void)ip, (void)parent_ip, (void)ops, (void)data;
+  CHECK_EQUAL(ct_regs_result_address(regs), 0);  // an entry has it
+  note('x');
+}
+
+TEST(a_result_in_memory_is_built_where_the_caller_wants_it) {
+  ct_ops* exits = ct_new_probe(NULL, see_large, 0, NULL, 0);
+  CHECK_OK(ct_set_filter(exits, "modified_large", 0));
+  ct_ops* ops = ct_new_callback(override_large, NULL, 0);
+  CHECK_OK(ct_set_filter(ops, "modified_large", 0));
+  CHECK_OK(ct_register_ops(ops));
+  for (int turn = 0; turn < 2; ++turn) {
+    memset(log_text, 0, sizeof log_text);
+    override_with = 1;
+    const struct Large overridden = modified_large(9);
+    for (unsigned i = 0; i < 5; ++i) CHECK_EQUAL(overridden.words[i], 5 - i);
+    override_with = 0;
+    const struct Large own = modified_large(9);
+    for (unsigned i = 0; i < 5; ++i) CHECK_EQUAL(own.words[i], 9);
+    CHECK(strcmp(log_text, turn == 0 ? "." : "x.x") == 0);
+    if (turn == 0) CHECK_OK(ct_register_ops(exits));
+  }
+  CHECK_OK(ct_free_ops(ops));
+  CHECK_OK(ct_free_ops(exits));
 }

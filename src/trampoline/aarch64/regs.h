@@ -60,6 +60,8 @@ inline constexpr std::uint64_t kReturnSlotBytes = 0;
 
 inline constexpr unsigned kRegisterArguments = 8;
 inline std::uint64_t& integer_argument(ct_regs& regs, unsigned n) { return regs.x[n]; }
+/// Of one that is returned in memory.
+inline std::uint64_t result_address(ct_regs& regs) { return regs.x[8]; }
 /// Of two.
 inline std::uint64_t& result_word(ct_regs& regs, unsigned n) { return regs.x[n]; }
 /// Of two, at an entry: what the call returns instead of running its function.

@@ -68,6 +68,8 @@ inline std::uint64_t& integer_argument(ct_regs& regs, unsigned n) {
                                                                   &ct_regs::rcx, &ct_regs::r8,  &ct_regs::r9};
   return regs.*kWhere[n];
 }
+/// Of one that is returned in memory.
+inline std::uint64_t result_address(ct_regs& regs) { return integer_argument(regs, 0); }
 /// Of two.
 inline std::uint64_t& result_word(ct_regs& regs, unsigned n) { return n == 0 ? regs.rax : regs.rdx; }
 /// Of two, at an entry: what the call returns instead of running its function.
