@@ -41,10 +41,10 @@ ModuleSources open_subject(const ListOptions& options) {
 void print_text(std::span<const SiteRow> rows) {
   std::size_t module_width = std::string_view("MODULE").size();
   for (const SiteRow& row : rows) module_width = std::max(module_width, row.module.size());
-  fmt::print("{:<16}  {:<11}  {:<8}  {:<{}}  FUNCTION\n", "ADDRESS", "LAYOUT", "METHOD", "MODULE",
+  fmt::print("{:<16}  {:<11}  {:<9}  {:<{}}  FUNCTION\n", "ADDRESS", "LAYOUT", "METHOD", "MODULE",
              module_width);
   for (const SiteRow& row : rows) {
-    fmt::print("{:016x}  {:<11}  {:<8}  {:<{}}  {}", row.address, row.layout, row.method, row.module,
+    fmt::print("{:016x}  {:<11}  {:<9}  {:<{}}  {}", row.address, row.layout, row.method, row.module,
                module_width, row.function);
     if (!row.problem.empty()) fmt::print("  [{}]", row.problem);
     fmt::print("\n");

@@ -29,6 +29,7 @@ std::string layout_of(site::Machine machine, const site::Site& site) {
 struct Way {
   plan::Method method;
   site::SiteProblem problem;
+  bool may_call = false;  // as well, if the site's first client suits that
 };
 
 Way way_to_patch(const site::ElfFile& file, const site::Site& site) {
@@ -37,9 +38,10 @@ Way way_to_patch(const site::ElfFile& file, const site::Site& site) {
     const plan::SitePlan plan = plan::classify(site, bytes, file.is_fixed_position());
     return {plan.method, plan.problem};
   }
-  const plan::WordForm jump =
-      plan::classify_words(file.machine(), site, bytes, file.needs_landing_pads()).jump;
-  return {jump.method, jump.problem};
+  const bool is_guarded = file.needs_landing_pads();  // calls leave no room for the body's landing pad
+  const plan::WordPlan plan = plan::classify_words(file.machine(), site, bytes, is_guarded);
+  const bool may_call = plan.call.method == plan::Method::kCall && !is_guarded;
+  return {plan.jump.method, plan.jump.problem, may_call};
 }
 
 }  // namespace
@@ -62,6 +64,7 @@ void append_sites(const SourceModule& module, std::vector<SiteRow>& rows) {
     row.address = base::to_target(site.entry, module.load_bias).value;
     row.layout = layout_of(module.file.machine(), site);
     row.method = plan::name(way.method);
+    if (way.may_call) row.method += fmt::format("+{}", plan::name(plan::Method::kCall));
     if (way.method == plan::Method::kNone) row.problem = site::text(way.problem);
     rows.push_back(std::move(row));
   }

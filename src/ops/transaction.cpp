@@ -90,12 +90,20 @@ void forget_functions(ct_ops& client, const Module& module) {
 
 namespace {
 
-bool prefers_calls = false;
+UseCalls calls_used = UseCalls::kWhereBetter;
 bool modules_are_fresh = false;
+
+/// Entry handlers and direct calls alone take fewer instructions by CALL_OPS, everything else more
+/// (docs/performance.md).
+bool suits_calls(const ct_ops& client) {
+  if (calls_used != UseCalls::kWhereBetter) return calls_used == UseCalls::kAlways;
+  if (client.role == Role::kDirect) return true;
+  return client.role == Role::kHandlers && !client.wants_exit && !client.is_recorder && !client.is_redirect();
+}
 
 }  // namespace
 
-void prefer_calls() { prefers_calls = true; }
+void use_calls(UseCalls use) { calls_used = use; }
 
 ModulesAreFresh::ModulesAreFresh() { modules_are_fresh = true; }
 ModulesAreFresh::~ModulesAreFresh() { modules_are_fresh = false; }
@@ -195,7 +203,7 @@ Result<void> Transaction::prepare(Module& module, std::span<const std::uint32_t>
   selection.handler = trampoline::code().pass;
   selection.set = &empty_set();
   selection.nobody_is_inside = modules_are_fresh;
-  if (prefers_calls) {
+  if (suits_calls(client_)) {
     selection.called_handler = trampoline::code().called.pass;
     selection.called_target = trampoline::code().called.body;
   }

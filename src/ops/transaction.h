@@ -7,9 +7,11 @@
 
 namespace calltap::ops {
 
-/// Sites that are prepared from now on get CALL_OPS where they have the form for it and nobody can be inside.
-/// Only where there is such a form; for the first constructor of the process.
-void prefer_calls();
+/// Which sites that are prepared from now on get CALL_OPS, if they have the form for it and nobody can be
+/// inside: those whose first client is called in fewer instructions then, which is the default, all, or none.
+enum class UseCalls : std::uint8_t { kWhereBetter, kAlways, kNever };
+/// For the first constructor of the process.
+void use_calls(UseCalls use);
 
 /// For its life, modules that are prepared have just been loaded, and nothing of them has run yet.
 class ModulesAreFresh {

@@ -109,13 +109,15 @@ void record() {
   static_cast<void>(connection.send({reinterpret_cast<const std::uint8_t*>(&ready), sizeof ready}));
 }
 
-/// CALLTAP_CALL_OPS, whatever its value.
-bool wants_call_ops(char** environment) {
+/// CALLTAP_CALL_OPS: 0 for nowhere, something else for wherever that is possible.
+ops::UseCalls read_use_of_calls(char** environment) {
   constexpr std::string_view kVariable = "CALLTAP_CALL_OPS=";
   for (char** entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
-    if (std::string_view(*entry).substr(0, kVariable.size()) == kVariable) return true;
+    const std::string_view text = *entry;
+    if (text.substr(0, kVariable.size()) != kVariable) continue;
+    return text.substr(kVariable.size()) == "0" ? ops::UseCalls::kNever : ops::UseCalls::kAlways;
   }
-  return false;
+  return ops::UseCalls::kWhereBetter;
 }
 
 void start(char** environment) {
@@ -123,7 +125,7 @@ void start(char** environment) {
   has_thread_key = pthread_key_create(&thread_key, end_thread) == 0 && thread_key < kInlineKeys;
   pthread_atfork(ops::lock_for_fork, ops::unlock_after_fork, after_fork_in_child);
   use_code_near_program(environment);
-  if (wants_call_ops(environment)) ops::prefer_calls();
+  ops::use_calls(read_use_of_calls(environment));
   if (find_session(environment) && recorder::initialise()) record();
 }
 

@@ -17,3 +17,12 @@ endforeach()
 foreach(name call_ops ${call_ops_programs})
   set_tests_properties(api.call_ops.${name} PROPERTIES ENVIRONMENT CALLTAP_CALL_OPS=1)
 endforeach()
+
+# Which sites get it: by default, everywhere, nowhere.
+api_test(call_ops_choice VARIANTS call_ops SOURCES call_ops_choice.c)
+foreach(use 0 1)
+  add_test(NAME api.call_ops.call_ops_choice_${use}
+    COMMAND ${CALLTAP_RUN} ${CMAKE_CURRENT_BINARY_DIR}/call_ops/call_ops_choice)
+  set_tests_properties(api.call_ops.call_ops_choice_${use} PROPERTIES LABELS api TIMEOUT 300
+    ENVIRONMENT CALLTAP_CALL_OPS=${use})
+endforeach()

@@ -69,18 +69,13 @@ FUNCTION ct_called_target
         br      x16
 END_FUNCTION ct_called_target
 
-// Behind the landing pad, if there is one, and two instructions. Clobbers x15.
-.macro GET_BODY register
-        ldr     \register, [x17, #CT_RECORD_ENTRY]
+// As a record's target: the body, behind the landing pad, if there is one, and two instructions.
+FUNCTION ct_called_body
+        ldr     x16, [x17, #CT_RECORD_ENTRY]
         ldrb    w15, [x17, #CT_RECORD_LANDING_PAD]
         and     x15, x15, #15
-        add     \register, \register, x15
-        add     \register, \register, #8
-.endm
-
-// As a record's target: the body.
-FUNCTION ct_called_body
-        GET_BODY x16
+        add     x16, x16, x15
+        add     x16, x16, #8
         ret     x16
 END_FUNCTION ct_called_body
 
@@ -88,12 +83,11 @@ END_FUNCTION ct_called_body
 FUNCTION ct_called_direct
         mov     x9, x30
         .cfi_register 30, 9
-        GET_BODY x30
         ldrh    w15, [x17, #CT_RECORD_SLOT]
         adrp    x16, ct_direct_table
         add     x16, x16, :lo12:ct_direct_table
         add     x16, x16, x15, lsl #4
-        ldr     x16, [x16]
+        ldp     x16, x30, [x16]
         br      x16
 END_FUNCTION ct_called_direct
 .if CT_DIRECT_TABLE_BYTES != 1 << 4

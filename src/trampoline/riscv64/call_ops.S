@@ -80,9 +80,8 @@ FUNCTION ct_called_direct
         ld      t2, (sp)
         addi    sp, sp, 16
         .cfi_def_cfa_offset 0
+        ld      t0, 8(t1)
         ld      t1, (t1)
-        ld      t0, CT_RECORD_ENTRY(t0)
-        addi    t0, t0, CT_CALLED_BYTES
         jr      t1
 END_FUNCTION ct_called_direct
 .if CT_DIRECT_TABLE_BYTES != 1 << 4
