@@ -17,6 +17,10 @@ std::vector<std::uint8_t> read_library(const std::string& path);
 /// True if /proc is where the process looks for it.
 bool has_proc(pid_t pid);
 
+/// Writes to the memfd that the process has as descriptor `fd`. Empty, or what went wrong. The process may be
+/// hostile and have put any other file there, which we, but not it, may write.
+std::string fill_memfd(pid_t pid, std::int64_t fd, const std::vector<std::uint8_t>& contents);
+
 /// A file with these contents in a directory that the process sees. Removed by the destructor at the latest.
 class DroppedFile {
  public:
@@ -26,13 +30,14 @@ class DroppedFile {
   DroppedFile& operator=(const DroppedFile&) = delete;
   ~DroppedFile();
 
-  /// As the process calls it, and as we do.
+  /// As the process calls it.
   [[nodiscard]] const std::string& theirs() const { return theirs_; }
-  [[nodiscard]] const std::string& ours() const { return ours_; }
+  void remove() const;
 
  private:
+  int directory_ = -1;
   std::string theirs_;
-  std::string ours_;
+  std::string name_;
 };
 
 }  // namespace calltap::inject

@@ -39,14 +39,17 @@ bool TargetMemory::write(std::uint64_t address, const void* from, std::size_t si
 }
 
 std::vector<std::uint8_t> TargetMemory::bytes(std::uint64_t address, std::size_t size) const {
-  std::vector<std::uint8_t> result(size);
-  std::size_t done = 0;
-  while (done < size) {
-    const ssize_t got = ::pread(fd_, result.data() + done, size - done, static_cast<off_t>(address + done));
+  // In parts: the size is often what the process says, and may be anything.
+  constexpr std::size_t kPart = 1 << 20;
+  std::vector<std::uint8_t> result;
+  while (result.size() < size) {
+    const std::size_t done = result.size();
+    const std::size_t part = std::min(size - done, kPart);
+    result.resize(done + part);
+    const ssize_t got = ::pread(fd_, result.data() + done, part, static_cast<off_t>(address + done));
+    result.resize(done + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (got <= 0) break;
-    done += static_cast<std::size_t>(got);
   }
-  result.resize(done);
   return result;
 }
 

@@ -363,7 +363,11 @@ int main(int argc, char** argv) {
     if (strncmp(argv[i], "library=", 8) == 0) reloaded = argv[i] + 8;
   }
   if (alarms) {
-    struct sigaction action = {.sa_handler = count_alarm};
+    // Not on the stack of a coroutine, which has no room for it.
+    static char area[32768];
+    stack_t stack = {.ss_sp = area, .ss_size = sizeof area};
+    sigaltstack(&stack, NULL);
+    struct sigaction action = {.sa_handler = count_alarm, .sa_flags = SA_ONSTACK};
     sigaction(SIGALRM, &action, NULL);
     struct itimerval every = {.it_interval.tv_usec = 1000, .it_value.tv_usec = 1000};
     setitimer(ITIMER_REAL, &every, NULL);

@@ -1,11 +1,9 @@
 #include "inject/x86_64/borrowed_thread.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -49,6 +47,7 @@ class Borrowing {
       execute();
     } catch (const CallFailed& failure) {
       result.error = failure.why;
+      result.not_now = !is_changed_;
     }
     if (is_left_alone_) return result;
     if (memory_ != 0 && !target_.memory.read(block(), &result.block, sizeof result.block))
@@ -78,7 +77,7 @@ class Borrowing {
     require(thread_.get_vectors(vectors_) && thread_.get_signal_mask(mask_));
     const std::size_t frame_bytes = 8 + signal_frame_bytes(vectors_);
     const auto place = unused_place(target_, thread_, saved_, frame_bytes);
-    if (!place) throw CallFailed{fmt::format("thread {} has no room on its stack", thread_.thread())};
+    if (!place) throw CallFailed{fmt::format("thread {} is on a stack without room", thread_.thread())};
     std::vector<std::uint8_t> bytes(8);
     std::memcpy(bytes.data(), &target_.gadgets.signal_return, 8);
     const std::vector<std::uint8_t> frame =
@@ -201,16 +200,7 @@ class Borrowing {
       failed_ = fmt::format("memfd_create failed in it: {}", std::strerror(static_cast<int>(-fd)));
       return;
     }
-    const int file = ::open(fmt::format("/proc/{}/fd/{}", target_.pid, fd).c_str(), O_WRONLY | O_CLOEXEC);
-    std::size_t done = 0;
-    while (file >= 0 && done < work_.library.size()) {
-      const ssize_t put = ::write(file, work_.library.data() + done, work_.library.size() - done);
-      if (put <= 0) break;
-      done += static_cast<std::size_t>(put);
-    }
-    if (file < 0 || done < work_.library.size())
-      failed_ = fmt::format("the library could not be written to it: {}", std::strerror(errno));
-    if (file >= 0) ::close(file);
+    failed_ = fill_memfd(target_.pid, fd, work_.library);
     if (!failed_.empty()) return;
     // The loader takes an equal name for the same library, also if that one came through another file.
     std::string path = fmt::format("/proc/self/fd/{}", fd);
@@ -221,8 +211,7 @@ class Borrowing {
   }
 
   void remove_opened(const user_regs_struct& registers) {
-    if (!work_.file.empty() && target_.memory.text(registers.rsi) == work_.block.path)
-      ::unlink(work_.file.c_str());
+    if (work_.file != nullptr && target_.memory.text(registers.rsi) == work_.block.path) work_.file->remove();
   }
 
   std::string loader_error(const RemoteBlock& found) {

@@ -30,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "inject/delivery.h"
 #include "inject/target.h"
 #include "inject/tracee.h"
 #include "inject/x86_64/remote_call.h"
@@ -41,12 +42,13 @@ struct RemoteWork {
   RemoteBlock block;
   std::vector<std::uint8_t> library;    // what the memfd is filled with
   std::vector<std::string> used_paths;  // what the loader would take for a library that it has
-  std::string file;                     // without a memfd: removed as soon as it is open
+  const DroppedFile* file = nullptr;    // without a memfd: removed as soon as it is open
 };
 
 struct RemoteResult {
   RemoteBlock block;
-  std::string error;  // empty if the code came to its end
+  bool not_now = false;  // `error` says why this thread cannot be borrowed
+  std::string error;     // empty if the code came to its end
 };
 
 /// `registers` as they are in the stop that the thread is in. Whatever comes out, the thread has been let go.

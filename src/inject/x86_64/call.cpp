@@ -66,6 +66,7 @@ class Caller {
     milliseconds pause{1};
     for (;;) {
       const std::vector<Candidate> threads = candidates(request_.pid);
+      if (threads.empty()) where_ = "all of them wait inside the kernel (vfork, a file system that hangs)";
       if (threads.empty() && has_ended(request_.pid))
         throw InjectError(fmt::format("process {} has ended meanwhile", request_.pid));
       for (const Candidate& candidate : threads) {
@@ -107,7 +108,7 @@ class Caller {
       work_.used_paths = loader_names(target_.modules, target_.memory);
     } else {
       file_.emplace(request_.pid, work_.library);
-      work_.file = file_->ours();
+      work_.file = &*file_;
       copy_text(file_->theirs(), block.path, sizeof block.path);
     }
   }
@@ -138,6 +139,10 @@ class Caller {
     }
     const RemoteResult remote = call_in_thread(target_, *thread, registers, work_, until_);
     const auto end = Clock::now();
+    if (remote.not_now) {
+      where_ = remote.error;
+      return std::nullopt;
+    }
     if (!remote.error.empty()) throw InjectError(fmt::format("process {}: {}", request_.pid, remote.error));
     return Result{remote.block.known != 0, remote.block.value, end - begin};
   }

@@ -51,17 +51,36 @@ std::uint64_t features_in_use(const std::vector<std::uint8_t>& vectors) {
   return features | 3;  // x87 and SSE: what FXSAVE's area has
 }
 
+/// XSAVE's area is aligned to 64 bytes.
+std::uint64_t vectors_address(std::uint64_t address) {
+  return (address + kMaskAt + 8 + 63) & ~std::uint64_t{63};
+}
+
 }  // namespace
 
 std::size_t signal_frame_bytes(const std::vector<std::uint8_t>& vectors) {
   return kMaskAt + 8 + 64 + vector_bytes(features_in_use(vectors)) + sizeof kMagicBehind;
 }
 
+std::size_t signal_frame_found(std::uint64_t address, const std::vector<std::uint8_t>& bytes) {
+  ucontext_t context{};
+  SoftwareBytes software{};
+  const std::size_t vectors_at = vectors_address(address) - address;
+  if (bytes.size() < vectors_at + kLegacyBytes) return 0;
+  std::memcpy(&context, bytes.data(), kMaskAt);
+  std::memcpy(&software, bytes.data() + vectors_at + kSoftwareBytesAt, sizeof software);
+  const bool is_ours = context.uc_flags == (kVectorsAreExtended | kHasStackSegment) &&
+                       context.uc_stack.ss_flags == kNoStackChange &&
+                       reinterpret_cast<std::uint64_t>(context.uc_mcontext.fpregs) == address + vectors_at &&
+                       software.magic == kMagicBefore;
+  return is_ours ? vectors_at + software.extended_size : 0;
+}
+
 std::vector<std::uint8_t> signal_frame(std::uint64_t address, const user_regs_struct& registers,
                                        std::uint64_t signal_mask, const std::vector<std::uint8_t>& vectors) {
   const std::uint64_t features = features_in_use(vectors);
   const std::size_t size = vector_bytes(features);
-  const std::uint64_t vectors_at = (address + kMaskAt + 8 + 63) & ~std::uint64_t{63};
+  const std::uint64_t vectors_at = vectors_address(address);
 
   ucontext_t context{};
   context.uc_flags = kVectorsAreExtended | kHasStackSegment;

@@ -16,4 +16,8 @@ std::vector<std::uint8_t> signal_frame(std::uint64_t address, const user_regs_st
 /// How much signal_frame() gives at most.
 std::size_t signal_frame_bytes(const std::vector<std::uint8_t>& vectors);
 
+/// The size of the frame that `bytes`, read from `address`, begin with, if it is one of ours. 0 if it is
+/// none.
+std::size_t signal_frame_found(std::uint64_t address, const std::vector<std::uint8_t>& bytes);
+
 }  // namespace calltap::inject

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "inject/call_frames.h"
+#include "inject/x86_64/signal_frame.h"
 
 namespace calltap::inject {
 namespace {
@@ -119,8 +120,15 @@ class StackWords {
   const UnsafeRange* found_ = nullptr;
 };
 
-bool is_zero(const std::vector<std::uint8_t>& bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+/// Never written, or by a tool that was killed: then the rest is zero.
+bool is_unused(std::uint64_t address, const std::vector<std::uint8_t>& bytes) {
+  std::size_t begin = 0;
+  if (bytes.size() > 8) {
+    const std::size_t frame = signal_frame_found(address + 8, {bytes.begin() + 8, bytes.end()});
+    if (frame != 0) begin = std::min(bytes.size(), 8 + frame);
+  }
+  return std::all_of(bytes.begin() + static_cast<std::ptrdiff_t>(begin), bytes.end(),
+                     [](std::uint8_t byte) { return byte == 0; });
 }
 
 }  // namespace
@@ -200,7 +208,7 @@ std::optional<std::uint64_t> unused_place(const Target& target, const Tracee& th
   const bool is_on_it = registers.rsp >= own->begin && registers.rsp < own->end;
   if (has_end && own->end - own->begin >= 2 * needed + kPage &&
       (!is_on_it || registers.rsp >= own->begin + needed + kPage) &&
-      is_zero(target.memory.bytes(own->begin, needed)))
+      is_unused(own->begin, target.memory.bytes(own->begin, needed)))
     return own->begin;
   const std::uint64_t below = (registers.rsp - kRedZone - size) & ~std::uint64_t{63};
   if (is_on_it && below >= own->begin && below < registers.rsp) return below;
