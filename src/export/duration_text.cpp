@@ -4,15 +4,32 @@
 
 #include <array>
 
+#include "export/append_text.h"
+
 namespace calltap::export_ {
 
-std::string duration_text(std::uint64_t ns) {
+void append_duration_text(fmt::memory_buffer& to, std::uint64_t ns) {
   constexpr std::uint64_t kThousand = 1000;
-  if (ns < kThousand * kThousand) return fmt::format("{}.{:03} us", ns / kThousand, ns % kThousand);
-  const std::uint64_t us = ns / kThousand;
-  if (us < kThousand * kThousand) return fmt::format("{}.{:03} ms", us / kThousand, us % kThousand);
-  const std::uint64_t ms = us / kThousand;
-  return fmt::format("{}.{:03}  s", ms / kThousand, ms % kThousand);
+  std::uint64_t thousandths = ns;
+  const char* unit = " us";
+  if (ns >= kThousand * kThousand) {
+    thousandths /= kThousand;
+    unit = " ms";
+    if (thousandths >= kThousand * kThousand) {
+      thousandths /= kThousand;
+      unit = "  s";
+    }
+  }
+  append_number(to, thousandths / kThousand);
+  to.push_back('.');
+  append_digits(to, thousandths, 3);
+  append(to, unit);
+}
+
+std::string duration_text(std::uint64_t ns) {
+  fmt::memory_buffer text;
+  append_duration_text(text, ns);
+  return fmt::to_string(text);
 }
 
 char duration_mark(std::uint64_t ns) {

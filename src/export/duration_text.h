@@ -1,6 +1,8 @@
 // Times as people read them.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <string>
 
@@ -9,6 +11,7 @@ namespace calltap::export_ {
 /// Three decimals and a unit that keeps the number below 1000: "0.042 us", "13.370 ms", "2.000  s". Rounds
 /// down.
 std::string duration_text(std::uint64_t ns);
+void append_duration_text(fmt::memory_buffer& to, std::uint64_t ns);
 
 /// The mark that ftrace puts before long durations: '$' over 1 s, '@' over 100 ms, '*' over 10 ms, '#' over 1
 /// ms,

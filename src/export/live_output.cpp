@@ -93,6 +93,7 @@ bool LiveOutput::make_room() {
   if (closed_) {
     buffer_.clear();
     written_ = 0;
+    clogged_ = true;
     return false;
   }
   while (!clogged_ && buffer_.size() - written_ >= capacity_ && patience_ != 0 && !closed_) {
@@ -108,6 +109,7 @@ bool LiveOutput::make_room() {
     buffer_.resize(rest);
     written_ = 0;
   }
+  next_try_ = buffer_.size() + kWriteBytes;
   clogged_ = rest >= (clogged_ ? capacity_ / 2 : capacity_);
   return !clogged_;
 }

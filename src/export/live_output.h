@@ -27,7 +27,9 @@ class LiveOutput {
   /// False from when the buffer is full until half of it was written. Writes what it can before it says so,
   /// and until the next flush() waits for the reader kPatienceNs in all.
   [[nodiscard]] bool has_room() {
-    if (!clogged_ && buffer_.size() < kWriteBytes) return true;
+    if (!clogged_ && buffer_.size() < next_try_) return true;
+    // An attempt is a system call: not for each line that is dropped.
+    if (clogged_ && ++refused_ % kRefusals != 0) return false;
     return make_room();
   }
   /// Writes what is possible without waiting.
@@ -44,6 +46,7 @@ class LiveOutput {
 
  private:
   static constexpr std::size_t kWriteBytes = 32 * 1024;
+  static constexpr std::uint32_t kRefusals = 1024;
   static constexpr std::uint64_t kPatienceNs = 10'000'000;
 
   enum class Kind { kFile, kSocket, kOwn, kShared };
@@ -63,6 +66,8 @@ class LiveOutput {
   int error_ = 0;
   std::uint64_t patience_ = kPatienceNs;
   std::size_t written_ = 0;  // of the buffer
+  std::size_t next_try_ = kWriteBytes;
+  std::uint32_t refused_ = 0;
   fmt::memory_buffer buffer_;
 };
 

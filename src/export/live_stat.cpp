@@ -4,12 +4,10 @@
 
 #include <algorithm>
 
+#include "export/append_text.h"
+
 namespace calltap::export_ {
 namespace {
-
-void append(fmt::memory_buffer& to, std::string_view text) {
-  to.append(text.data(), text.data() + text.size());
-}
 
 /// What was charged to calls that ran at the beginning is theirs no longer; a gap may have cut them off
 /// before that.

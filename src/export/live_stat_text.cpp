@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "export/append_text.h"
 #include "export/duration_text.h"
 #include "export/live_stat.h"
 #include "export/live_trace.h"
@@ -14,10 +15,6 @@ std::string average_text(const LiveTimes& t) { return t.ended == 0 ? "-" : durat
 
 constexpr std::size_t kColumn = 12;
 constexpr std::size_t kHalf = 5 * kColumn;
-
-void append(fmt::memory_buffer& to, std::string_view text) {
-  to.append(text.data(), text.data() + text.size());
-}
 
 template <class... Args>
 std::string half(Args&&... columns) {

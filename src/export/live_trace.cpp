@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "export/append_text.h"
 #include "export/replay_text.h"
 
 namespace calltap::export_ {
@@ -14,10 +15,6 @@ using trace::LiveKind;
 
 constexpr std::uint64_t kForEver = ~std::uint64_t{0};
 constexpr std::uint64_t kPatienceNs = 100'000'000;
-
-void append(fmt::memory_buffer& to, std::string_view text) {
-  to.append(text.data(), text.data() + text.size());
-}
 
 template <class... Args>
 void print_to(fmt::memory_buffer& to, fmt::format_string<Args...> format, Args&&... args) {
@@ -32,7 +29,7 @@ std::string printable(std::string name) {
   return name;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -70,7 +67,8 @@ std::string discarded_line(const trace::DiscardCounts& counts) {
 LiveTrace::Thread::Thread(const trace::LiveThread& thread, const ReplayLimits& limits,
                           std::uint32_t function_count)
     : what{thread.tid, printable(thread.name)},
-      quoted(export_::quoted(what.name)),
+      columns(fmt::format("  {:<15} {:>8} ", what.name, what.tid)),
+      json(fmt::format(R"(,"tid":{},"thread":{})", what.tid, in_quotes(what.name))),
       lines(limits),
       calls(std::make_unique<LiveCalls<ReplayLines>>(lines, function_count)) {}
 
@@ -241,10 +239,12 @@ void LiveTrace::print(Thread& thread, const ReplayLine& line) {
 void LiveTrace::print_call(const Thread& thread, const ReplayLine& line) {
   fmt::memory_buffer& to = out_.buffer();
   const std::uint64_t us = clock_.monotonic_ns(line.time) / 1000;
-  print_to(to, "{:>10}.{:06}  {:<15} {:>8} ", us / 1'000'000, us % 1'000'000, thread.what.name,
-           thread.what.tid);
+  append_number(to, us / 1'000'000, 10);
+  to.push_back('.');
+  append_digits(to, us, 6);
+  append(to, thread.columns);
   append_duration(to, line, clock_.duration_ns(line.duration), out_.colour());
-  print_to(to, "    {:{}}", "", indentation(line.depth));
+  append_spaces(to, 4 + indentation(line.depth));
   if (line.kind == Kind::kGap) {
     append(to, "  events are missing here\n");
     return;
@@ -260,23 +260,36 @@ void LiveTrace::print_call(const Thread& thread, const ReplayLine& line) {
 void LiveTrace::print_graph(const Thread& thread, const ReplayLine& line) {
   fmt::memory_buffer& to = out_.buffer();
   if (printed_ != &thread) print_to(to, " ---------- {}-{} ----------\n", thread.what.name, thread.what.tid);
-  print_to(to, "{:>8}) ", thread.what.tid);
+  append_number(to, thread.what.tid, 8);
+  append(to, ") ");
   append_duration(to, line, clock_.duration_ns(line.duration), out_.colour());
   append(to, " |  ");
   append_call(to, line, name(line));
 }
 
 void LiveTrace::print_json(const Thread& thread, const ReplayLine& line) {
-  constexpr const char* kKinds[] = {"entry", "exit", "call", "gap"};
-  constexpr const char* kEnds[] = {"returned", "unwound", "lost", "lost"};
+  constexpr std::string_view kKinds[] = {"entry", "exit", "call", "gap"};
+  constexpr std::string_view kEnds[] = {"returned", "unwound", "lost", "lost"};
   fmt::memory_buffer& to = out_.buffer();
-  print_to(to, R"({{"kind":"{}","time_ns":{},"tid":{},"thread":{})", kKinds[static_cast<int>(line.kind)],
-           clock_.monotonic_ns(line.time), thread.what.tid, thread.quoted);
-  if (line.kind != Kind::kGap)
-    print_to(to, R"(,"function":{},"depth":{})", quoted_name(line.function), line.depth);
+  append(to, R"({"kind":")");
+  append(to, kKinds[static_cast<int>(line.kind)]);
+  append(to, R"(","time_ns":)");
+  append_number(to, clock_.monotonic_ns(line.time));
+  append(to, thread.json);
+  if (line.kind != Kind::kGap) {
+    append(to, R"(,"function":)");
+    append(to, quoted_name(line.function));
+    append(to, R"(,"depth":)");
+    append_number(to, line.depth);
+  }
   if (line.kind == Kind::kClose || line.kind == Kind::kLeaf) {
-    if (!line.partial) print_to(to, R"(,"duration_ns":{})", clock_.duration_ns(line.duration));
-    print_to(to, R"(,"end":"{}")", kEnds[static_cast<int>(line.end)]);
+    if (!line.partial) {
+      append(to, R"(,"duration_ns":)");
+      append_number(to, clock_.duration_ns(line.duration));
+    }
+    append(to, R"(,"end":")");
+    append(to, kEnds[static_cast<int>(line.end)]);
+    to.push_back('"');
   }
   append(to, "}\n");
 }
@@ -284,7 +297,7 @@ void LiveTrace::print_json(const Thread& thread, const ReplayLine& line) {
 const std::string& LiveTrace::quoted_name(std::uint32_t function) {
   if (quoted_names_.size() <= function) quoted_names_.resize(std::size_t{function_count_} + 1);
   std::string& text = quoted_names_[function];
-  if (text.empty()) text = quoted(functions_.name(function));
+  if (text.empty()) text = in_quotes(functions_.name(function));
   return text;
 }
 

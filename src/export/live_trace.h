@@ -62,7 +62,8 @@ class LiveTrace : public trace::LiveSink {
   struct Thread {
     Thread(const trace::LiveThread& thread, const ReplayLimits& limits, std::uint32_t function_count);
     trace::LiveThread what;
-    std::string quoted;  // the name as JSON
+    std::string columns;  // THREAD and TID
+    std::string json;     // the same
     ReplayLines lines;
     std::unique_ptr<LiveCalls<ReplayLines>> calls;  // null: the thread has ended
   };

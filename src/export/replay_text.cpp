@@ -2,22 +2,13 @@
 
 #include <algorithm>
 
+#include "export/append_text.h"
 #include "export/duration_text.h"
 
 namespace calltap::export_ {
 namespace {
 
 using Kind = ReplayLine::Kind;
-
-void append(fmt::memory_buffer& to, std::string_view text) {
-  to.append(text.data(), text.data() + text.size());
-}
-
-void append_spaces(fmt::memory_buffer& to, std::size_t count) {
-  const std::size_t from = to.size();
-  to.resize(from + count);
-  std::fill_n(to.data() + from, count, ' ');
-}
 
 }  // namespace
 
@@ -55,9 +46,13 @@ void append_duration(fmt::memory_buffer& to, const ReplayLine& line, std::uint64
   if (red) append(to, "\033[31m");
   to.push_back(mark);
   to.push_back(' ');
-  const std::string text = duration_text(ns);
-  if (text.size() < kWidth) append_spaces(to, kWidth - text.size());
-  append(to, text);
+  const std::size_t begin = to.size();
+  append_spaces(to, kWidth);
+  append_duration_text(to, ns);
+  // Right-aligned: what is too much of the spaces goes.
+  const std::size_t taken = std::min(to.size() - begin - kWidth, kWidth);
+  std::copy(to.data() + begin + taken, to.data() + to.size(), to.data() + begin);
+  to.resize(to.size() - taken);
   if (red) append(to, "\033[0m");
 }
 

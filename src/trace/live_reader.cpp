@@ -13,6 +13,10 @@ constexpr std::uint64_t kSentinel = ~std::uint64_t{0};
 // moments.
 constexpr std::size_t kKeptCapacity = 4096;
 
+// Events of a pass from which on the next one should not wait: a thread that writes as fast as it can has
+// written as many in some milliseconds.
+constexpr std::size_t kBusy = std::size_t{1} << 16;
+
 /// Once, and whole: the writer stores it whole.
 std::uint64_t load_word(const std::uint8_t* at) {
   return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(at), __ATOMIC_RELAXED);
@@ -81,7 +85,7 @@ bool LiveReader::pass() {
     sink_.discarded(since);
   }
   sink_.reached(reached_);
-  return more;
+  return more || taken_ >= kBusy;
 }
 
 /// All packets that have an owner, each thread's in the order of their numbers, and all in that of their

@@ -16,6 +16,8 @@ class TickClock {
 
   /// Nanoseconds that a number of ticks last, rounded down.
   [[nodiscard]] std::uint64_t duration_ns(std::uint64_t ticks) const {
+    if (frequency_ < kNarrow) [[likely]]  // a fourth of the time
+      return ticks / frequency_ * kNsPerSecond + ticks % frequency_ * kNsPerSecond / frequency_;
     return ticks / frequency_ * kNsPerSecond +
            static_cast<std::uint64_t>(Wide{ticks % frequency_} * kNsPerSecond / frequency_);
   }
@@ -36,6 +38,7 @@ class TickClock {
   // ISO C++ has no 128-bit integer; both compilers do.
   __extension__ typedef unsigned __int128 Wide;
   static constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+  static constexpr std::uint64_t kNarrow = ~std::uint64_t{0} / kNsPerSecond;
 
   [[nodiscard]] std::uint64_t at(std::uint64_t ticks, std::uint64_t base_ns) const {
     return ticks >= clock_.ticks ? base_ns + duration_ns(ticks - clock_.ticks)
