@@ -24,9 +24,13 @@
         .p2align 6
 ct_direct_slots:
         .cfi_startproc
-        // While a client's trampoline runs the caller's return address is where that has put it, so a slot is the last
-        // frame that its backtrace has.
-        .cfi_undefined 30
+        // While a client's trampoline runs the caller's return address is where that has put it, and its unwind table has to
+        // say so: its return address (.cfi_return_column) is what was in x30, and x30 is what was in x9. One that takes x30
+        // for both brings the slot's own address here, and then this is the last frame instead of being its own caller. A
+        // slot's address is known by the `br x16` behind it.
+        // DW_CFA_val_expression(x30): DW_OP_breg30 8; DW_OP_deref_size 4; DW_OP_const4u 0xd61f0200; DW_OP_ne;
+        // DW_OP_breg30 0; DW_OP_mul.
+        .cfi_escape 0x16, 30, 13, 0x8e, 8, 0x94, 4, 0x0c, 0x00, 0x02, 0x1f, 0xd6, 0x2e, 0x8e, 0, 0x1e
 .set slot, 0
 .rept CT_DIRECT_SLOTS
         hint    #34  // bti c

@@ -5,9 +5,11 @@
 
 #include <stdint.h>
 
-// Whether unwinders get from a trampoline to the hooked function's caller: the slot that calls them is the
-// last frame.
-enum { kUnwindsFromTrampolines = 0 };
+// Whether unwinders get from a trampoline to the hooked function's caller.
+enum { kUnwindsFromTrampolines = 1 };
+// Whether exceptions do: sites with CALL_OPS call their trampolines from an instruction that the function's
+// table of exception handlers does not have.
+enum { kThrowsFromTrampolines = 0 };
 
 // Counts itself. C code may put it into any scope, C++ into extern "C".
 #define DIRECT_TRAMPOLINE(name, counter)                          \
@@ -48,22 +50,28 @@ enum { kUnwindsFromTrampolines = 0 };
       ".globl " #name "\n" #name                                  \
       ":\n"                                                       \
       "  .cfi_startproc\n"                                        \
+      "  .cfi_return_column x10\n"                                \
+      "  .cfi_signal_frame\n"                                     \
+      "  .cfi_register x10, x30\n"                                \
+      "  .cfi_register x30, x9\n"                                 \
       "  hint #34\n" /* bti c */                                  \
       "  stp x29, x30, [sp, #-112]!\n"                            \
       "  .cfi_def_cfa_offset 112\n"                               \
       "  .cfi_offset x29, -112\n"                                 \
-      "  .cfi_offset x30, -104\n"                                 \
+      "  .cfi_offset x10, -104\n"                                 \
       "  mov x29, sp\n"                                           \
       "  stp x0, x1, [sp, #16]\n"                                 \
       "  stp x2, x3, [sp, #32]\n"                                 \
       "  stp x4, x5, [sp, #48]\n"                                 \
       "  stp x6, x7, [sp, #64]\n"                                 \
       "  stp x8, x9, [sp, #80]\n"                                 \
+      "  .cfi_offset x30, -24\n"                                  \
       "  str x18, [sp, #96]\n"                                    \
       "  bl " #function                                           \
       "\n"                                                        \
       "  ldr x18, [sp, #96]\n"                                    \
       "  ldp x8, x9, [sp, #80]\n"                                 \
+      "  .cfi_register x30, x9\n"                                 \
       "  ldp x6, x7, [sp, #64]\n"                                 \
       "  ldp x4, x5, [sp, #48]\n"                                 \
       "  ldp x2, x3, [sp, #32]\n"                                 \
@@ -71,8 +79,9 @@ enum { kUnwindsFromTrampolines = 0 };
       "  ldp x29, x10, [sp], #112\n"                              \
       "  .cfi_def_cfa_offset 0\n"                                 \
       "  .cfi_restore x29\n"                                      \
-      "  .cfi_register x30, x10\n"                                \
+      "  .cfi_same_value x10\n"                                   \
       "  mov x30, x9\n"                                           \
+      "  .cfi_same_value x30\n"                                   \
       "  ret x10\n"                                               \
       "  .cfi_endproc\n"                                          \
       "  .size " #name ", . - " #name                             \

@@ -6,6 +6,8 @@
 
 // Whether unwinders get from a trampoline to the hooked function's caller.
 enum { kUnwindsFromTrampolines = 1 };
+// Whether exceptions do.
+enum { kThrowsFromTrampolines = 1 };
 
 // Counts itself. C code may put it into any scope, C++ into extern "C".
 #define DIRECT_TRAMPOLINE(name, counter)                          \
