@@ -91,4 +91,6 @@ Target::Target(pid_t process)
       loader(find_loader(pid, modules)),
       gadgets(find_gadgets(pid, modules, memory)) {}
 
+bool Target::is_there() const { return memory.value<std::uint16_t>(gadgets.system_call).has_value(); }
+
 }  // namespace calltap::inject

@@ -32,6 +32,9 @@ struct Target {
   /// Throws InjectError for all reasons for which nothing can be done.
   explicit Target(pid_t process);
 
+  /// False once the process has executed another program, or has ended.
+  [[nodiscard]] bool is_there() const;
+
   pid_t pid;
   TargetMemory memory;
   std::vector<Mapping> mappings;

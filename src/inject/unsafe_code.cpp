@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 
 #include "inject/call_frames.h"
 
@@ -55,7 +56,7 @@ constexpr std::array<std::string_view, 6> kExtendedAllocator{"mallocx", "rallocx
                                                              "sallocx", "dallocx", "sdallocx"};
 
 /// glibc's other functions with locks that loading a library, or a thread that it starts, takes.
-constexpr std::array<std::string_view, 26> kLocked{"fork",
+constexpr std::array<std::string_view, 25> kLocked{"fork",
                                                    "_Fork",
                                                    "__libc_fork",
                                                    "__fork",
@@ -77,7 +78,6 @@ constexpr std::array<std::string_view, 26> kLocked{"fork",
                                                    "unsetenv",
                                                    "putenv",
                                                    "clearenv",
-                                                   "system",
                                                    "__register_atfork",
                                                    "pthread_getattr_np",
                                                    "_dl_addr"};
@@ -118,26 +118,40 @@ std::vector<std::uint64_t> jump_targets(const std::vector<std::uint8_t>& bytes, 
 
 }  // namespace
 
+void UnsafeCode::add(UnsafeRange range) {
+  auto at = std::upper_bound(ranges_.begin(), ranges_.end(), range,
+                             [](const auto& a, const auto& b) { return a.code.begin < b.code.begin; });
+  // Of several names for a function, the shortest is the one that people know.
+  if (at != ranges_.begin() && (at - 1)->code.begin == range.code.begin) {
+    UnsafeRange& there = *(at - 1);
+    there.code.end = std::max(there.code.end, range.code.end);
+    there.safe_while_waiting &= range.safe_while_waiting;
+    if (range.what.size() < there.what.size()) there.what = std::move(range.what);
+    return;
+  }
+  ranges_.insert(at, std::move(range));
+}
+
 /// A frame of an unsafe function is found by its return address, unless it has ended in a tail call: so what
 /// it jumps to is unsafe too, and what that jumps to. (A compiler's cold part of a function is also reached
 /// by a jump.)
-void UnsafeCode::add_tail_calls(const Module& module, const TargetMemory& memory, UnsafeRange range) {
-  std::vector<Range> open{range.code};
+void UnsafeCode::add_tail_calls(const Module& module, const TargetMemory& memory) {
   constexpr std::uint64_t kMostBytes = 1 << 16;
+  std::vector<UnsafeRange> open;
+  std::copy_if(ranges_.begin(), ranges_.end(), std::back_inserter(open),
+               [&](const UnsafeRange& range) { return module.has_code(range.code.begin); });
   while (!open.empty()) {
-    const Range code = open.back();
+    const UnsafeRange from = std::move(open.back());
     open.pop_back();
-    if (find(code.begin) != nullptr || code.end - code.begin > kMostBytes) continue;
-    UnsafeRange added = range;
-    added.code = code;
-    ranges_.insert(std::upper_bound(ranges_.begin(), ranges_.end(), added,
-                                    [](const auto& a, const auto& b) { return a.code.begin < b.code.begin; }),
-                   added);
+    const Range code = from.code;
+    if (code.end - code.begin > kMostBytes) continue;
     for (const std::uint64_t target :
          jump_targets(memory.bytes(code.begin, code.end - code.begin), code.begin)) {
-      if (code.contains(target) || !module.has_code(target)) continue;
+      if (code.contains(target) || !module.has_code(target) || find(target) != nullptr) continue;
       const auto frame = frame_at(module, memory, target);
-      if (frame && frame->code.begin == target) open.push_back(frame->code);
+      if (!frame || frame->code.begin != target) continue;
+      open.push_back({frame->code, from.what, from.safe_while_waiting});
+      add(open.back());
     }
   }
 }
@@ -155,7 +169,7 @@ void UnsafeCode::add_functions(const Module& module, const TargetMemory& memory)
       if (!frame) continue;
       code = frame->code;
     }
-    add_tail_calls(module, memory, {code, std::string(function.name), joins});
+    add({code, std::string(function.name), joins});
   }
 }
 
@@ -164,12 +178,11 @@ UnsafeCode::UnsafeCode(const std::vector<Module>& modules, const TargetMemory& m
     const bool is_loader = module.loader_map != 0;
     if (is_loader || is_allocator_module(module)) {
       for (const Range& code : module.code)
-        ranges_.push_back({code, is_loader ? "the dynamic loader" : module.soname, false});
+        add({code, is_loader ? "the dynamic loader" : module.soname, false});
     }
   }
-  std::sort(ranges_.begin(), ranges_.end(),
-            [](const auto& a, const auto& b) { return a.code.begin < b.code.begin; });
   for (const Module& module : modules) add_functions(module, memory);
+  for (const Module& module : modules) add_tail_calls(module, memory);
 }
 
 const UnsafeRange* UnsafeCode::find(std::uint64_t address) const {

@@ -27,7 +27,8 @@ class UnsafeCode {
 
  private:
   void add_functions(const Module& module, const TargetMemory& memory);
-  void add_tail_calls(const Module& module, const TargetMemory& memory, UnsafeRange range);
+  void add_tail_calls(const Module& module, const TargetMemory& memory);
+  void add(UnsafeRange range);
 
   std::vector<UnsafeRange> ranges_;  // sorted
 };

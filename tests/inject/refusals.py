@@ -81,16 +81,27 @@ def test_static(injection):
         refused(injection, target.pid, "static program")
 
 
-def test_32_bit(injection):
-    """No 32-bit program is needed for it: none is built on a machine without the libraries."""
-    program = injection.programs / "target_32"
-    if not program.exists():
-        return "the compiler makes no 32-bit programs here"
-    process = subprocess.Popen([str(program)])
-    refused(injection, process.pid, "32-bit program")
+def refused_program(injection, name, *parts):
+    process = subprocess.Popen([str(injection.programs / name)])
+    while os.readlink(f"/proc/{process.pid}/exe") != str(injection.programs / name):
+        pass
+    refused(injection, process.pid, *parts)
     process.kill()
     process.wait()
-    return None
+
+
+def test_32_bit(injection):
+    refused_program(injection, "target_32", "32-bit program")
+
+
+def test_musl(injection):
+    refused_program(injection, "target_musl", "uses musl", "only glibc")
+
+
+def test_first_thread_ended(injection):
+    with Target(injection, "first_thread_ended", ends=False) as target:
+        target.wait_until(lambda: "State:\tZ" in pathlib.Path(f"/proc/{target.pid}/status").read_text(), "ended")
+        refused(injection, target.pid, "has ended its first thread")
 
 
 def test_other_user(injection):

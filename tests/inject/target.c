@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -32,6 +33,18 @@
 static atomic_ulong rounds, interrupted, errors;
 static atomic_ulong handled;
 static bool alarms;
+
+static const char* program_name;
+
+struct State {
+  const char* name;
+  void (*run)(void);
+};
+
+static void* run_state(void* state) {
+  ((const struct State*)state)->run();
+  return NULL;
+}
 
 static bool over(void) {
   struct pollfd input = {.fd = 0, .events = POLLIN};
@@ -282,6 +295,125 @@ static void in_handler(void) {
   raise(SIGUSR1);
 }
 
+// Functions that allocators are known by. The first waits inside; the second has left no frame but that of
+// what it jumps to; the third makes a signal handler wait, on a stack of its own.
+void mallocx(void);
+__attribute__((noinline)) void mallocx(void) {
+  poll_for_ever();
+  __asm__ volatile("");
+}
+static void half_in_allocator(void) {
+  if (getpid() == gettid())
+    mallocx();
+  else
+    poll_for_ever();
+}
+static void dallocx_tail(void) __attribute__((noinline, used));
+static void dallocx_tail(void) {
+  poll_for_ever();
+  __asm__ volatile("");
+}
+void dallocx(void);
+__asm__(
+    ".globl dallocx\n.type dallocx, @function\ndallocx: .cfi_startproc\n jmp dallocx_tail\n.cfi_endproc\n"
+    ".size dallocx, . - dallocx\n");
+void sallocx(void);
+__attribute__((noinline)) void sallocx(void) {
+  raise(SIGUSR1);
+  __asm__ volatile("");
+}
+static void poll_in_handler(int number) {
+  (void)number;
+  poll_for_ever();
+}
+static void in_handler_above_allocator(void) {
+  static char area[32768];
+  stack_t stack = {.ss_sp = area, .ss_size = sizeof area};
+  sigaltstack(&stack, NULL);
+  struct sigaction action = {.sa_handler = poll_in_handler, .sa_flags = SA_ONSTACK};
+  sigaction(SIGUSR1, &action, NULL);
+  sallocx();
+}
+
+// Not in an allocator, but with what looks like its frame on the stack.
+static void leftover(void) {
+  void* volatile words[8];
+  for (int i = 0; i < 8; ++i) words[i] = (char*)(void*)(uintptr_t)malloc + 8;
+  poll_for_ever();
+  if (words[0] == NULL) wrong("words");
+}
+// The same below code that cannot be unwound, so that nothing shows that it is not a frame.
+void without_unwind_tables(void (*function)(void));
+__asm__(".globl without_unwind_tables\nwithout_unwind_tables:\n push %rbp\n call *%rdi\n pop %rbp\n ret\n");
+static void leftover_unclear(void) { without_unwind_tables(leftover); }
+
+static void waits_in_constructor(void) {
+  dlopen(reloaded, RTLD_NOW);
+  ++rounds;
+}
+
+// In a restartable sequence, but for the few instructions that begin it again.
+static void restartable(void) {
+  static struct __attribute__((aligned(32))) {
+    uint32_t version, flags;
+    uint64_t start, length, abort;
+  } section;
+  volatile uint64_t* current = (volatile uint64_t*)((char*)__builtin_thread_pointer() + __rseq_offset + 8);
+  while (!over()) {
+    unsigned long count = 3000000;
+    unsigned long aborted = 0;
+    unsigned long lost = 0;
+    __asm__ volatile(
+        "  lea 1f(%%rip), %%rax\n mov %%rax, 8(%[section])\n"
+        "  lea 2f(%%rip), %%rcx\n sub %%rax, %%rcx\n mov %%rcx, 16(%[section])\n"
+        "  lea 4f(%%rip), %%rax\n mov %%rax, 24(%[section])\n"
+        "  jmp 3f\n"
+        "  .long 0x53053053\n"  // what the kernel expects before the place that it goes to
+        "4: inc %[aborted]\n"
+        "3: mov %[section], (%[current])\n"
+        "1: dec %[count]\n js 2f\n jmp 1b\n"
+        "2: cmp %[section], (%[current])\n je 5f\n inc %[lost]\n"
+        "5: movq $0, (%[current])\n"
+        : [count] "+r"(count), [aborted] "+r"(aborted), [lost] "+r"(lost)
+        : [section] "r"(&section), [current] "r"(current)
+        : "rax", "rcx", "memory", "cc");
+    if (lost != 0) wrong("the kernel has forgotten the sequence that was being executed");
+    ++rounds;
+  }
+}
+
+static void end_of_first_thread(void) {
+  pthread_t thread;
+  static const struct State state = {"poll", poll_for_ever};
+  pthread_create(&thread, NULL, run_state, (void*)(uintptr_t)&state);
+  pthread_exit(NULL);
+}
+
+static void in_vfork(void) {
+  if (vfork() == 0) {
+    char byte;
+    syscall(SYS_read, 0, &byte, 1);
+    _exit(0);
+  }
+  ++rounds;
+}
+
+// Another thread becomes another program when it is told to.
+static void* execute(void* program) {
+  sigset_t set;
+  int number;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigwait(&set, &number);
+  execl(program, program, "poll", (char*)NULL);
+  return NULL;
+}
+static void other_executes(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, execute, (void*)(uintptr_t)program_name);
+  poll_for_ever();
+}
+
 static void strict_seccomp(void) {
   prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
   char byte;
@@ -311,38 +443,41 @@ static void children(void) {
   }
 }
 
-static const struct State {
-  const char* name;
-  void (*run)(void);
-} kStates[] = {{"busy", busy},
-               {"read", wait_read},
-               {"futex", wait_futex},
-               {"futex_timed", wait_futex_timed},
-               {"join", wait_join},
-               {"nanosleep", sleep_short},
-               {"poll", poll_for_ever},
-               {"poll_timed", poll_timed},
-               {"epoll", epoll_for_ever},
-               {"epoll_timed", epoll_timed},
-               {"sigtimedwait", wait_signal},
-               {"sigsuspend", suspend},
-               {"recv_timed", receive_timed},
-               {"semtimedop", wait_semaphore},
-               {"malloc", allocate},
-               {"dlopen", load_and_unload},
-               {"coroutine", coroutine},
-               {"registers", registers},
-               {"errno", keep_errno},
-               {"handler", in_handler},
-               {"strict_seccomp", strict_seccomp},
-               {"seccomp_filter", seccomp_filter},
-               {"not_dumpable", not_dumpable},
-               {"fork", children}};
-
-static void* run_state(void* state) {
-  ((const struct State*)state)->run();
-  return NULL;
-}
+static const struct State kStates[] = {{"busy", busy},
+                                       {"read", wait_read},
+                                       {"futex", wait_futex},
+                                       {"futex_timed", wait_futex_timed},
+                                       {"join", wait_join},
+                                       {"nanosleep", sleep_short},
+                                       {"poll", poll_for_ever},
+                                       {"poll_timed", poll_timed},
+                                       {"epoll", epoll_for_ever},
+                                       {"epoll_timed", epoll_timed},
+                                       {"sigtimedwait", wait_signal},
+                                       {"sigsuspend", suspend},
+                                       {"recv_timed", receive_timed},
+                                       {"semtimedop", wait_semaphore},
+                                       {"malloc", allocate},
+                                       {"dlopen", load_and_unload},
+                                       {"coroutine", coroutine},
+                                       {"registers", registers},
+                                       {"errno", keep_errno},
+                                       {"handler", in_handler},
+                                       {"strict_seccomp", strict_seccomp},
+                                       {"seccomp_filter", seccomp_filter},
+                                       {"not_dumpable", not_dumpable},
+                                       {"in_allocator", mallocx},
+                                       {"half_in_allocator", half_in_allocator},
+                                       {"in_tail_call", dallocx},
+                                       {"in_handler_above_allocator", in_handler_above_allocator},
+                                       {"leftover", leftover},
+                                       {"leftover_unclear", leftover_unclear},
+                                       {"in_constructor", waits_in_constructor},
+                                       {"restartable", restartable},
+                                       {"first_thread_ended", end_of_first_thread},
+                                       {"vfork", in_vfork},
+                                       {"other_executes", other_executes},
+                                       {"fork", children}};
 
 static void count_alarm(int number) {
   (void)number;
@@ -357,6 +492,11 @@ int main(int argc, char** argv) {
     if (argc > 1 && strcmp(argv[1], kStates[i].name) == 0) state = &kStates[i];
   if (state == NULL) return 2;
   int threads = 1;
+  program_name = argv[0];
+  sigset_t later;
+  sigemptyset(&later);
+  sigaddset(&later, SIGUSR1);
+  if (state->run == other_executes) sigprocmask(SIG_BLOCK, &later, NULL);
   for (int i = 2; i < argc; ++i) {
     if (strcmp(argv[i], "alarms") == 0) alarms = true;
     if (strncmp(argv[i], "threads=", 8) == 0) threads = atoi(argv[i] + 8);

@@ -132,6 +132,11 @@ class Caller {
     user_regs_struct registers{};
     // First of all what a call needs to be repeated: if we are killed from here on, it is.
     if (!thread->get(registers) || !thread->set(continued(registers))) return std::nullopt;
+    if (!target_.is_there()) {
+      let_go(*thread, registers);
+      throw InjectError(
+          fmt::format("process {} has executed another program meanwhile: try again", request_.pid));
+    }
     if (std::string why = why_not_now(target_, *thread, registers); !why.empty()) {
       where_ = std::move(why);
       let_go(*thread, registers);
