@@ -12,6 +12,7 @@
 #include "isa/system.h"
 #include "ops/direct_calls.h"
 #include "ops/op_sets.h"
+#include "ops/open_modules.h"
 #include "ops/originals.h"
 #include "ops/quiescence.h"
 #include "ops/selection.h"
@@ -33,21 +34,9 @@ std::atomic<std::uint32_t> engine_lock{0};  // tid of the holder
 std::uint32_t lock_depth = 0;               // the holder's
 bool started = false;
 bool switched_on = true;
-bool modules_stay_closed = false;
+bool watches_loader = false;
 std::uint64_t last_order = 0;
 RecorderAttached recorder_observer = nullptr;
-
-/// Modules are open as long as an operation needs them, and from one to the next in a program that has
-/// clients of its own.
-class OpenModules {
- public:
-  OpenModules() = default;
-  ~OpenModules() {
-    for (Module* m = first_module(); modules_stay_closed && m != nullptr; m = m->next) close_module(*m);
-  }
-  OpenModules(const OpenModules&) = delete;
-  OpenModules& operator=(const OpenModules&) = delete;
-};
 
 /// The global switch is the program's. The recorder belongs to whoever records it: it would lose calls
 /// uncounted.
@@ -310,11 +299,14 @@ void unlock_after_fork() { std::launder(reinterpret_cast<EngineLock*>(fork_lock)
 
 Result<void> start_engine(EngineStart when) {
   const EngineLock lock;
-  if (started) return {};
-  if (auto done = patch::register_core_sync(); !done) return done;
-  trampoline::detect_vectors();
+  if (watches_loader) return {};
+  if (!started) {
+    if (auto done = patch::register_core_sync(); !done) return done;
+    trampoline::detect_vectors();
+  }
   const OpenModules open;
   static_cast<void>(watch_loader(loader_changed));  // without it, what is loaded later runs unhooked
+  watches_loader = true;
   if (when == EngineStart::kProcessStarts) {
     first_look(nullptr, 0, nullptr);
   } else {
@@ -323,6 +315,34 @@ Result<void> start_engine(EngineStart when) {
   trust_loaded_code();
   started = true;
   return {};
+}
+
+Result<std::uint32_t> give_code_back(Failure& failure) {
+  const EngineLock lock;
+  const OpenModules open;
+  std::uint32_t left = 0;
+  for (Module* m = first_module(); m != nullptr; m = m->next) {
+    bool is_off = m->patch.size() != 0;
+    m->patch.for_each([&is_off](const SiteRecord& record) { is_off = is_off && !record.is_on; });
+    if (!is_off) continue;
+    Result<std::uint32_t> restored = static_cast<std::uint32_t>(m->patch.size());
+    if (open_module(*m)) {
+      patch::Patcher patcher;
+      restored = patcher.restore({&m->file, m->sites, m->load_bias}, m->patch);
+    }
+    if (!restored) {
+      note_module(failure, *m);
+      return restored.error();
+    }
+    left += *restored;
+  }
+  const auto clients = all_clients();
+  const bool has_clients =
+      std::any_of(clients.begin(), clients.end(), [](const ct_ops& c) { return c.is_registered(); });
+  if (has_clients || !watches_loader) return left;
+  patch::Patcher patcher;
+  if (patcher.undo_redirect()) watches_loader = false;
+  return left;
 }
 
 namespace {
@@ -568,76 +588,6 @@ std::uint64_t original_of(std::uint64_t address) {
   return record->body();
 }
 
-namespace {
-
-class Line {
- public:
-  Line(void (*sink)(void*, std::string_view), void* context) : sink_(sink), context_(context) {}
-  void put(std::string_view text) { sink_(context_, text); }
-  void put_number(std::uint64_t value) {
-    char digits[20];
-    std::size_t at = sizeof digits;
-    do digits[--at] = static_cast<char>('0' + value % 10);
-    while ((value /= 10) != 0);
-    put({digits + at, sizeof digits - at});
-  }
-
- private:
-  void (*sink_)(void*, std::string_view);
-  void* context_;
-};
-
-void put_client(Line& line, const ct_ops& client) {
-  line.put(" ");
-  line.put(client.name[0] != '\0' ? client.name : client.is_recorder ? "recorder" : "-");
-}
-
-void put_function(const Module& module, const SiteRecord& record, void (*put)(void*, std::string_view),
-                  void* context) {
-  const SpecialSite* special = find_special(record);
-  const ct_ops* direct = special == nullptr ? nullptr : special->direct;
-  const ct_ops* redirect = special == nullptr ? nullptr : special->redirect;
-  const bool replaced = redirect != nullptr && redirect->role == Role::kRedirect;
-  const std::uint32_t count = record.set->count + (direct != nullptr ? 1 : 0) + (replaced ? 1 : 0);
-  if (count == 0) return;
-  bool saves_all = false;
-  for (std::uint32_t i = 0; i < record.set->count; ++i) {
-    const auto& client = static_cast<const ct_ops&>(*record.set->members()[i].client);
-    saves_all = saves_all || ((client.flags & CT_GENERAL_REGS_ONLY) == 0 && !client.is_recorder);
-  }
-  Line line(put, context);
-  char buffer[512];
-  line.put(module.function_name(record.entry, buffer));
-  line.put(" [");
-  line.put(module.name());
-  line.put("] (");
-  line.put_number(count);
-  line.put(")");
-  line.put(saves_all ? " R" : "  ");
-  line.put(redirect != nullptr ? " I" : "  ");
-  line.put(direct != nullptr ? " D" : "  ");
-  line.put(count == 1 ? " O" : "  ");
-  line.put(special != nullptr && special->was_modified ? " M" : "  ");
-  for (std::uint32_t i = 0; i < record.set->count; ++i) {
-    put_client(line, static_cast<const ct_ops&>(*record.set->members()[i].client));
-  }
-  if (direct != nullptr) put_client(line, *direct);
-  if (replaced) put_client(line, *redirect);
-  line.put("\n");
-}
-
-}  // namespace
-
-void list_enabled_functions(void (*put)(void* context, std::string_view text), void* context) {
-  const OpenModules open;
-  for (Module* m = first_module(); m != nullptr; m = m->next) {
-    if (m->patch.size() == 0 || !open_module(*m)) continue;
-    m->patch.for_each([&](SiteRecord& record) { put_function(*m, record, put, context); });
-  }
-}
-
 void set_recorder_observer(RecorderAttached observer) { recorder_observer = observer; }
-
-void keep_modules_closed(bool closed) { modules_stay_closed = closed; }
 
 }  // namespace calltap::ops

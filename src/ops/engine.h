@@ -27,6 +27,11 @@ namespace calltap::ops {
 enum class EngineStart { kProcessStarts, kProgramRuns };
 base::Result<void> start_engine(EngineStart when);
 
+/// The code of all modules without clients is as in their files again; if there are no clients at all, so is
+/// the loader's, and the engine sleeps until start_engine() is called again. Returns how many functions keep
+/// harmless bytes of ours (patch::Patcher::restore). Errors: as patch::Patcher::restore.
+base::Result<std::uint32_t> give_code_back(Failure& failure);
+
 /// Holds the engine's lock for its life; the holder may take it again. Whoever holds it waits for no handler,
 /// so that handlers may take it: but in the middle of an operation of their own thread they see what is half
 /// done.
@@ -91,9 +96,5 @@ struct Attached {
 };
 using RecorderAttached = void (*)(const Attached& attached);
 void set_recorder_observer(RecorderAttached observer);
-
-/// Between operations, forget sites and names of modules and read them again for the next: for a process
-/// whose only client is the recorder.
-void keep_modules_closed(bool closed);
 
 }  // namespace calltap::ops

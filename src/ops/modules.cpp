@@ -10,6 +10,7 @@
 
 #include "base/never_destroyed.h"
 #include "isa/system.h"
+#include "ops/open_modules.h"
 #include "trampoline/unwinder.h"
 
 namespace calltap::ops {
@@ -313,6 +314,18 @@ Result<const site::NameIndex*> name_index(Module& module) {
     module.names = std::move(*made);
   }
   return &module.names;
+}
+
+namespace {
+
+bool modules_stay_closed = false;
+
+}  // namespace
+
+void keep_modules_closed(bool closed) { modules_stay_closed = closed; }
+
+OpenModules::~OpenModules() {
+  for (Module* m = modules; modules_stay_closed && m != nullptr; m = m->next) close_module(*m);
 }
 
 Module* first_module() { return modules; }

@@ -66,6 +66,10 @@ void close_module(Module& module);
 /// The open module's functions by name; made when it is first asked for. Errors: kOutOfMemory.
 base::Result<const site::NameIndex*> name_index(Module& module);
 
+/// Between operations, forget sites and names of modules and read them again for the next: for a process
+/// whose only client is the recorder.
+void keep_modules_closed(bool closed);
+
 Module* first_module();
 /// The module that holds the address, or null. It may have no sites, and need not be open.
 Module* find_module(std::uint64_t address);

@@ -116,6 +116,8 @@ void ModulePatch::swap(ModulePatch& other) noexcept {
   std::swap(mirrors_, other.mirrors_);
   std::swap(direct_calls_, other.direct_calls_);
   std::swap(has_landing_pads_, other.has_landing_pads_);
+  std::swap(restoration_, other.restoration_);
+  std::swap(restored_base_, other.restored_base_);
 }
 
 Patcher::Patcher() {

@@ -14,6 +14,7 @@
 
 #include "base/array.h"
 #include "base/error.h"
+#include "patch/restore_step.h"
 #include "plan/plan.h"
 #include "site/elf_file.h"
 #include "site/sites.h"
@@ -97,6 +98,16 @@ class ModulePatch {
   Mapping mirrors_[plan::kForms];
   base::Array<Destination> direct_calls_;  // of the sites that go straight to one, in ascending order
   bool has_landing_pads_ = false;          // AArch64: its code is mapped with BTI where the processor has it
+  /// While the code is as in the file: how that was done, so that it can be undone.
+  base::Array<RestoreStep> restoration_;
+  std::uint64_t restored_base_ = 0;  // of the steps' offsets
+};
+
+/// What was loaded from where.
+struct LoadedFile {
+  const site::ElfFile* file = nullptr;
+  std::span<const site::Site> sites;
+  std::uint64_t load_bias = 0;
 };
 
 /// What to patch.
@@ -151,13 +162,24 @@ class Patcher {
   /// what its site called before. Sites that jump are left alone. Errors: as toggle(); kOutOfMemory.
   base::Result<void> lead(ModulePatch& module, std::span<const Destination> wanted);
 
+  /// Gives the module's code back, byte for byte as in the file, with threads running. All records are off;
+  /// they stay, and toggle() on prepares the code again. Returns how many sites keep bytes of ours, harmless
+  /// ones, because a thread might stand between them (x86_64/restoration.h); on AArch64 and RISC-V all do.
+  /// Errors: kOutOfMemory, as TextWriter::apply, kCoreSyncUnavailable; then the code is between the two.
+  base::Result<std::uint32_t> restore(const LoadedFile& loaded, ModulePatch& module);
+
   /// Calls of the loader's notification function, an empty one, go to `to` from now on. Errors:
   /// kSiteNotPatchable if it does not look as it should, kNoRoomInReach, kTextMismatch, kTextUnwritable,
   /// kCoreSyncUnavailable, kOutOfMemory.
   base::Result<void> redirect(std::uint64_t function, std::uint64_t to);
+  /// The notification function is as it was, if it was redirected. Errors: as redirect(); kSiteNotPatchable
+  /// on AArch64 and RISC-V.
+  base::Result<void> undo_redirect();
 
  private:
   base::Result<void> toggle_all(ModulePatch& module, bool on);
+  /// Takes restore() back.
+  base::Result<void> prepare_again(ModulePatch& module);
 
   std::uint64_t old_signals_ = 0;
 };

@@ -95,6 +95,13 @@ std::string PatchedModule::disable() {
   return done ? "" : message(done.error());
 }
 
+std::string PatchedModule::restore() {
+  Patcher patcher;
+  const auto left = patcher.restore({&file_, sites_, load_bias_}, patch_);
+  if (!left) return message(left.error());
+  return *left == 0 ? "" : std::to_string(*left) + " sites were left";
+}
+
 std::string PatchedModule::toggle(std::span<const int> indices, bool on) {
   Patcher patcher;
   std::vector<trampoline::SiteRecord*> records;

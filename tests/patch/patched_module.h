@@ -30,6 +30,8 @@ class PatchedModule {
   std::string prepare();
   std::string enable();
   std::string disable();
+  /// All code as in the file. An error text also where sites were left.
+  std::string restore();
   /// Some functions, in one batch.
   std::string toggle(std::span<const int> indices, bool on);
   std::string toggle(int index, bool on) { return toggle({&index, 1}, on); }

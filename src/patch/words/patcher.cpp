@@ -112,4 +112,10 @@ Result<void> Patcher::lead(ModulePatch& module, std::span<const Destination> wan
   return written ? synchronise_cores() : written;
 }
 
+Result<std::uint32_t> Patcher::restore(const LoadedFile& /*loaded*/, ModulePatch& module) {
+  return static_cast<std::uint32_t>(module.size());
+}
+
+Result<void> Patcher::undo_redirect() { return ErrorCode::kSiteNotPatchable; }
+
 }  // namespace calltap::patch
