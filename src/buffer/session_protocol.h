@@ -22,7 +22,17 @@ inline constexpr char kSessionVariable[] = "CALLTAP_SESSION";
 inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t kMaxMessage = 65536;
 
-enum class MessageType : std::uint32_t { kHello = 1, kWelcome, kRefusal, kModule, kReady };
+enum class MessageType : std::uint32_t {
+  kHello = 1,
+  kWelcome,
+  kRefusal,
+  kModule,
+  kReady,
+  // control_protocol.h
+  kControlHello,
+  kControlRequest,
+  kControlReply,
+};
 
 struct MessageHeader {
   std::uint32_t magic = kMagic;

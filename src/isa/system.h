@@ -68,6 +68,11 @@ inline long futex_wait(const void* word, std::uint32_t expected, std::uint64_t t
                              FUTEX_WAIT | (shared ? 0 : FUTEX_PRIVATE_FLAG), static_cast<long>(expected),
                              reinterpret_cast<long>(&timeout));
 }
+/// Signal-safe.
+inline void sleep_for(std::uint64_t ns) {
+  const timespec time = {static_cast<std::time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
+  native::system_call(SYS_nanosleep, reinterpret_cast<long>(&time), 0);
+}
 inline void futex_wake(const void* word, int count, bool shared) {
   native::system_call(SYS_futex, reinterpret_cast<long>(word), FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG),
                       count);

@@ -2,6 +2,7 @@
 
 #include "event/event_layout.h"
 #include "isa/system.h"
+#include "ops/quiescence.h"
 #include "trampoline/frames.h"
 #include "trampoline/regs.h"
 
@@ -30,22 +31,86 @@ void write_exit(std::uint64_t /*ip*/, std::uint64_t /*parent_ip*/, trampoline::C
   trampoline::ct_event_write(function | id);
 }
 
+ct_ops* the_client = nullptr;  // once made, it is kept
+
+/// The client as it was made, or null. Under the engine's lock.
+ct_ops* client() {
+  if (the_client != nullptr) return the_client;
+  ct_ops* made = ops::new_client();
+  if (made == nullptr) return nullptr;
+  made->is_recorder = true;
+  made->entry = write_entry;
+  made->exit = write_exit;
+  made->wants_exit = true;
+  made->data_bytes = sizeof(std::uint64_t);
+  made->flags = CT_GENERAL_REGS_ONLY | CT_ALLOW_NO_MATCH;
+  the_client = made;
+  return made;
+}
+
+/// Runs `operation(client)` under the engine's lock, if the client is registered.
+template <class Operation>
+base::Result<void> on_registered(Operation operation) {
+  const ops::EngineLock lock;
+  if (the_client == nullptr || !the_client->is_registered()) return base::ErrorCode::kNotRegistered;
+  ops::trust_loaded_code();
+  auto done = operation(*the_client);
+  ops::free_unused_sets();
+  return done;
+}
+
+base::Result<void> wait_for_handlers() {
+  auto epoch = ops::wait_for_handlers();
+  return epoch ? base::Result<void>() : epoch.error();
+}
+
 }  // namespace
 
-base::Result<void> attach(const ops::FunctionFilter& filter, ops::RecorderAttached attached) {
+base::Result<void> attach(const ops::FunctionFilter& filter, ops::RecorderAttached attached,
+                          ops::Failure& failure) {
   const ops::EngineLock lock;
-  ct_ops* client = ops::new_client();
-  if (client == nullptr) return base::ErrorCode::kOutOfMemory;
-  client->is_recorder = true;
-  client->entry = write_entry;
-  client->exit = write_exit;
-  client->wants_exit = true;
-  client->data_bytes = sizeof(std::uint64_t);
-  client->flags = CT_GENERAL_REGS_ONLY | CT_ALLOW_NO_MATCH;
-  if (auto copied = client->filter.copy_from(filter); !copied) return copied;
+  ct_ops* recorder = client();
+  if (recorder == nullptr) return base::ErrorCode::kOutOfMemory;
+  if (auto idle = ops::check_idle(*recorder, failure); !idle) return idle;
+  if (auto copied = recorder->filter.copy_from(filter); !copied) return copied;
+  ops::trust_loaded_code();
   ops::set_recorder_observer(attached);
-  ops::Failure failure;
-  return ops::register_client(*client, failure);
+  return ops::register_client(*recorder, failure);
+}
+
+base::Result<void> detach(ops::Failure& failure) {
+  std::uint64_t generation = 0;
+  {
+    const ops::EngineLock lock;
+    if (the_client == nullptr || !the_client->is_registered()) return {};
+    if (auto begun = ops::begin_unregister(*the_client, failure); !begun) return begun;
+    generation = the_client->generation;
+  }
+  const auto epoch = ops::wait_for_handlers();
+  const ops::EngineLock lock;
+  if (!epoch) {
+    ops::cancel_unregister(*the_client, generation);
+    return epoch.error();
+  }
+  ops::finish_unregister(*the_client, generation, *epoch);
+  return {};
+}
+
+base::Result<void> set_filter(const ops::FunctionFilter& filter, ops::Failure& failure) {
+  return on_registered([&](ct_ops& recorder) { return ops::set_client_filter(recorder, filter, failure); });
+}
+
+base::Result<void> set_paused(bool paused, ops::Failure& failure) {
+  auto done = on_registered([&](ct_ops& recorder) {
+    return paused ? ops::disable_client(recorder, failure) : ops::enable_client(recorder, failure);
+  });
+  return done && paused ? wait_for_handlers() : done;
+}
+
+ClientStatus status() {
+  const ops::EngineLock lock;
+  if (the_client == nullptr || !the_client->is_registered()) return ClientStatus::kDetached;
+  return the_client->state == ops::ClientState::kDisabled ? ClientStatus::kPaused : ClientStatus::kAttached;
 }
 
 }  // namespace calltap::recorder

@@ -20,10 +20,12 @@ struct Process {
   std::atomic<Mode> mode;
   std::atomic<std::uint32_t> connecting;  // tid of the thread that talks to the tool
   std::uint32_t pid;                      // whose mode it is
+  std::atomic<std::uint32_t> inside;      // calls that may be working with the pool, but for the fast paths
   buffer::Pool pool;
 };
 
-/// Allocates the zero-on-fork memory. Call once, before any site is patched. False when memory is exhausted.
+/// Allocates the zero-on-fork memory; the first call counts, and comes before the recorder's client is
+/// registered. False when memory is exhausted.
 [[nodiscard]] bool initialise();
 
 /// In a child after fork: what the kernel should have filled with zeros, and an emulator has perhaps not.
@@ -32,6 +34,13 @@ void forget_parent();
 
 /// The recording of the calling process. Valid after initialise().
 Process& process();
+
+/// Turns recording off in this process, which runs on: true once nobody writes events into the pool any more,
+/// so that the tool can have it and another recording begin. False: after 2 seconds somebody still does, such
+/// as a thread that a signal handler keeps in the middle of an event. Either way a late reader of the pool's
+/// control may still come, so its addresses must stay readable and writable. Call after the recorder's client
+/// was unregistered; one thread at a time.
+[[nodiscard]] bool leave_pool();
 
 /// Asks the tool for a recording for this process: fills `process().pool` and sets the mode. Implemented by
 /// runtime/. Called with signals blocked, by one thread at a time, possibly in a child right after fork:

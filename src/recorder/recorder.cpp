@@ -8,6 +8,7 @@
 #include "buffer/pool.h"
 #include "event/event_layout.h"
 #include "isa/system.h"
+#include "patch/core_sync.h"
 #include "recorder/process.h"
 #include "trampoline/frames.h"
 
@@ -24,7 +25,29 @@ using trampoline::Writer;
 constexpr std::uint64_t kSentinel = ~std::uint64_t{0};
 
 Process* the_process = nullptr;  // one page, zero on fork
-Writer* writers = nullptr;       // by thread slot, zero on fork
+Writer* writers = nullptr;       // one a thread that ever wrote, zero on fork
+
+bool is_writer(const Writer* w) { return w >= writers && w < writers + buffer::kMaxThreads; }
+
+/// While it lives the pool stays where it is, if there is one: see leave_pool(). Not for what a signal
+/// handler may leave by longjmp.
+class InPool {
+ public:
+  InPool() {
+    if (the_process == nullptr) return;
+    the_process->inside.fetch_add(1, std::memory_order_seq_cst);
+    has_pool_ = the_process->mode.load(std::memory_order_seq_cst) == Mode::kOn;
+  }
+  ~InPool() {
+    if (the_process != nullptr) the_process->inside.fetch_sub(1, std::memory_order_release);
+  }
+  InPool(const InPool&) = delete;
+  InPool& operator=(const InPool&) = delete;
+  explicit operator bool() const { return has_pool_; }
+
+ private:
+  bool has_pool_ = false;
+};
 
 void* map_zero_on_fork(std::size_t bytes) {
   void* memory = isa::map_memory(bytes, MAP_NORESERVE);
@@ -223,17 +246,38 @@ bool next_packet(Pool pool, Writer& w) {
     set_aside(pool, w, index);
   }
   if (index == Pool::kNone) {
-    count_discarded(pool.thread(w.slot), reason);
+    const bool recording_ends = the_process->mode.load(std::memory_order_relaxed) != Mode::kOn;
+    if (!recording_ends) count_discarded(pool.thread(w.slot), reason);
     return false;
   }
   open_packet(pool, w, index, isa::native::read_clock());
   return true;
 }
 
+/// A writer keeps its thread as long as that lives, through any number of recordings: another that took it
+/// over would be met by the first one's fast path. Null if there are too many threads.
+Writer* own_writer(ThreadState& thread) {
+  trampoline::start_thread(thread);
+  const auto claim = [&thread](Writer& w) {
+    std::uint32_t nobody = 0;
+    return __atomic_compare_exchange_n(&w.owner, &nobody, thread.home, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+  };
+  Writer* w = thread.writer;
+  if (is_writer(w) && (w->owner == thread.home || claim(*w))) return w;
+  for (std::size_t i = 0; i < buffer::kMaxThreads; ++i) {
+    if (writers[i].owner != 0 || !claim(writers[i])) continue;
+    thread.writer = &writers[i];
+    return thread.writer;
+  }
+  return nullptr;
+}
+
 /// The calling thread's writer, or null where it cannot have one (counted).
-Writer* start_thread(Pool pool, ThreadState& thread) {
+Writer* start_writer(Pool pool, ThreadState& thread) {
+  Writer* w = own_writer(thread);
   const auto tid = static_cast<std::uint32_t>(isa::current_tid());
-  const std::uint32_t index = pool.claim_thread(tid);
+  const std::uint32_t index = w == nullptr ? Pool::kNone : pool.claim_thread(tid);
   if (index == Pool::kNone) {
     pool.control().slotless_discarded.fetch_add(1, std::memory_order_relaxed);
     return nullptr;
@@ -242,17 +286,20 @@ Writer* start_thread(Pool pool, ThreadState& thread) {
   constexpr int kGetName = 16;  // PR_GET_NAME
   isa::native::system_call(SYS_prctl, kGetName, reinterpret_cast<long>(slot.name));
   slot.first_time = isa::native::read_clock();
-  Writer& w = writers[index];
-  w = Writer{};
-  w.slot = index;
+  w->last_time = 0;
+  w->slot = index;
+  w->packet = 0;
+  w->has_packet = 0;
+  w->free_seen = 0;
+  w->aside = 0;
   static std::uint64_t no_slot = kSentinel;  // a thread without a packet finds its next slot taken
-  w.cursor = w.sentinel = &no_slot;
-  thread.writer = &w;
-  return &w;
+  w->sentinel = &no_slot;
+  w->cursor = &no_slot;
+  return w;
 }
 
-/// Makes sure that there is a recording and that the thread has a writer in it. Null: do not write.
-Writer* writer_of(ThreadState& thread) {
+/// A child after fork asks for a recording of its own.
+void find_recording() {
   Process& p = *the_process;
   if (p.mode.load(std::memory_order_acquire) == Mode::kUnknown) {
     const auto me = static_cast<std::uint32_t>(isa::current_tid());
@@ -265,12 +312,12 @@ Writer* writer_of(ThreadState& thread) {
     while (p.mode.load(std::memory_order_acquire) == Mode::kUnknown)
       isa::native::system_call(SYS_sched_yield);
   }
-  if (p.mode.load(std::memory_order_acquire) != Mode::kOn) return nullptr;
-  if (thread.writer >= writers && thread.writer < writers + buffer::kMaxThreads &&
-      thread.writer->cursor != nullptr) {
-    return thread.writer;
-  }
-  return start_thread(p.pool, thread);
+}
+
+/// The thread's writer in the recording that there is. Null: it can have none (counted).
+Writer* writer_of(ThreadState& thread) {
+  if (is_writer(thread.writer) && thread.writer->cursor != nullptr) return thread.writer;
+  return start_writer(the_process->pool, thread);
 }
 
 /// Writes the event or counts it as discarded.
@@ -300,15 +347,15 @@ void write_event(Pool pool, Writer& w, std::uint64_t bits) {
 }
 
 /// A thread that has no packet because there is none: count the event and be gone, without a system call,
-/// until something has changed. False: take the long way.
+/// until something has changed. False: take the long way. A signal handler may leave it by longjmp, so it
+/// does not say that it is in the pool: in one that has been left meanwhile there are zeros (leave_pool()).
 bool discard_quickly(ThreadState& thread) {
   Process& p = *the_process;
   const Mode mode = p.mode.load(std::memory_order_acquire);
   if (mode == Mode::kOff) return true;
   if (mode != Mode::kOn) return false;
   Writer* w = thread.writer;
-  if (w < writers || w >= writers + buffer::kMaxThreads || w->cursor == nullptr || w->has_packet != 0)
-    return false;
+  if (!is_writer(w) || w->cursor == nullptr || w->has_packet != 0) return false;
   buffer::Control& c = p.pool.control();
   const std::uint32_t stopped = c.stopped.load(std::memory_order_relaxed);
   if (stopped != 0) {
@@ -326,9 +373,12 @@ bool discard_quickly(ThreadState& thread) {
 }  // namespace
 
 bool initialise() {
-  the_process = static_cast<Process*>(map_zero_on_fork(4096));
+  if (the_process != nullptr) return true;
   writers = static_cast<Writer*>(map_zero_on_fork(buffer::kMaxThreads * sizeof(Writer)));
-  return the_process != nullptr && writers != nullptr;
+  if (writers == nullptr) return false;
+  auto* process = static_cast<Process*>(map_zero_on_fork(4096));
+  __atomic_store_n(&the_process, process, __ATOMIC_RELEASE);
+  return process != nullptr;
 }
 
 void forget_parent() {
@@ -343,15 +393,49 @@ Process& process() { return *the_process; }
 
 void end_thread(ThreadState& thread) {
   if (the_process == nullptr) return;  // nobody records
-  Process& p = *the_process;
   Writer* w = thread.writer;
-  if (p.mode.load(std::memory_order_acquire) != Mode::kOn) return;
-  if (w < writers || w >= writers + buffer::kMaxThreads || w->cursor == nullptr) return;
-  if (w->has_packet != 0) close_packet(p.pool, *w);
-  give_back_aside(p.pool, *w);
+  if (!is_writer(w) || w->owner != thread.home) return;
+  const InPool in_pool;
+  if (in_pool && w->cursor != nullptr) {
+    const Pool pool = the_process->pool;
+    if (w->has_packet != 0) close_packet(pool, *w);
+    give_back_aside(pool, *w);
+    pool.thread(w->slot).ended.store(1, std::memory_order_release);
+  }
   static Writer ended = {};
   thread.writer = &ended;  // a call after this one starts a new stream
-  p.pool.thread(w->slot).ended.store(1, std::memory_order_release);
+  w->cursor = nullptr;
+  __atomic_store_n(&w->owner, 0, __ATOMIC_RELEASE);
+}
+
+bool leave_pool() {
+  Process& p = *the_process;
+  if (p.mode.exchange(Mode::kOff, std::memory_order_seq_cst) != Mode::kOn) return true;
+  // Nobody waits for a packet any more.
+  buffer::Control& c = p.pool.control();
+  c.stopped.store(static_cast<std::uint32_t>(DiscardReason::kToolGone) + 1, std::memory_order_seq_cst);
+  c.free_sequence.fetch_add(1, std::memory_order_seq_cst);
+  isa::futex_wake(&c.free_sequence, 1 << 30, true);
+  const auto* packets = p.pool.packet(0);
+  const std::size_t bytes = std::size_t{c.packet_count} * event::kPacketBytes;
+  // A fast path that finds no cursor takes the slow path, which finds that recording is off. One that had
+  // found its cursor before the barrier has noted in its frame that it is writing, and where. It may put the
+  // cursor back when it is done, which is why this is repeated until nothing was there.
+  constexpr int kMostRounds = 2000;
+  for (int round = 0; round < kMostRounds; ++round) {
+    bool quiet = true;
+    for (std::size_t i = 0; i < buffer::kMaxThreads; ++i) {
+      if (writers[i].owner == 0 || __atomic_load_n(&writers[i].cursor, __ATOMIC_RELAXED) == nullptr) continue;
+      __atomic_store_n(&writers[i].cursor, nullptr, __ATOMIC_SEQ_CST);
+      quiet = false;
+    }
+    if (!patch::synchronise_cores()) return false;
+    quiet = quiet && p.inside.load(std::memory_order_acquire) == 0 &&
+            !trampoline::anybody_is_writing_in(packets, bytes);
+    if (quiet) return true;
+    if (round > 1) isa::sleep_for(1'000'000);
+  }
+  return false;
 }
 
 }  // namespace calltap::recorder
@@ -360,6 +444,10 @@ extern "C" {
 
 void ct_event_write(std::uint64_t bits) {
   using namespace calltap;
+  if (recorder::the_process == nullptr) return;
+  recorder::find_recording();
+  const recorder::InPool in_pool;
+  if (!in_pool) return;
   trampoline::Writer* w = recorder::writer_of(ct_thread);
   if (w != nullptr) recorder::write_event(recorder::process().pool, *w, bits);
 }
@@ -388,6 +476,9 @@ void ct_event_missed(calltap::trampoline::Miss why) {
   constexpr std::uint64_t kEventsOfACall = 2;
   const auto reason =
       why == trampoline::Miss::kNoFrame ? event::DiscardReason::kNoFrame : event::DiscardReason::kInHandler;
+  recorder::find_recording();
+  const recorder::InPool in_pool;
+  if (!in_pool) return;
   trampoline::Writer* w = recorder::writer_of(ct_thread);
   if (w != nullptr) {
     recorder::count_discarded(recorder::process().pool.thread(w->slot), reason, kEventsOfACall);
@@ -396,8 +487,9 @@ void ct_event_missed(calltap::trampoline::Miss why) {
 
 bool ct_event_is_written(std::uint32_t address_low, std::uint64_t bits) {
   using namespace calltap;
+  const recorder::InPool in_pool;
+  if (!in_pool) return false;
   const recorder::Process& p = recorder::process();
-  if (p.mode.load(std::memory_order_acquire) != recorder::Mode::kOn) return false;
   const auto begin = reinterpret_cast<std::uint64_t>(p.pool.packet(0));
   const std::uint64_t end = begin + std::uint64_t{p.pool.control().packet_count} * event::kPacketBytes;
   std::uint64_t address = (begin & ~std::uint64_t{0xffffffff}) | address_low;

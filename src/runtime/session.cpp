@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <cstddef>
@@ -19,7 +20,16 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-char session_name[sizeof(sockaddr_un::sun_path)] = {};
+char socket_name[sizeof(sockaddr_un::sun_path)] = {};  // after a leading zero byte, which makes it abstract
+
+/// Where the buffers are, or were and can be again.
+struct Mapping {
+  std::uint64_t address = 0;
+  std::uint64_t bytes = 0;
+};
+Mapping buffers;        // of the present recording
+Mapping spare_buffers;  // of an earlier one, now private memory without content
+
 std::uint8_t the_recording[16] = {};
 
 /// Same user, or root: anybody else may neither feed us a filter nor get our events.
@@ -41,27 +51,50 @@ bool find_session(char** environment) {
     while (buffer::kSessionVariable[key] != '\0' && text[key] == buffer::kSessionVariable[key]) ++key;
     if (buffer::kSessionVariable[key] != '\0' || text[key] != '=') continue;
     const char* value = text + key + 1;
-    const std::size_t length = std::strlen(value);
-    if (length == 0 || length + 1 >= sizeof session_name) return false;
-    std::memcpy(session_name + 1, value, length);  // a leading zero byte makes the name abstract
-    return true;
+    return *value != '\0' && set_session(value);
   }
   return false;
 }
 
+bool set_session(std::string_view name) {
+  if (name.size() + 1 >= sizeof socket_name) return false;
+  std::memcpy(socket_name + 1, name.data(), name.size());
+  socket_name[1 + name.size()] = '\0';
+  return true;
+}
+
+std::string_view session_name() { return socket_name + 1; }
+
 std::span<std::uint8_t, 16> recording_uuid() { return the_recording; }
+
+void unmap_recording(bool unused) {
+  if (buffers.bytes == 0) return;
+  const long result = native::system_call(SYS_mmap, static_cast<long>(buffers.address),
+                                          static_cast<long>(buffers.bytes), PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  // Without memory for that the pages stay shared with a tool that no longer looks at them.
+  if (!isa::is_error(result) && unused && spare_buffers.bytes == 0) spare_buffers = buffers;
+  buffers = {};
+}
 
 Connection::~Connection() {
   if (fd_ >= 0) native::system_call(SYS_close, fd_);
 }
 
-Result<void> Connection::open() {
+Result<void> Connection::open() { return open(session_name()); }
+
+Result<void> Connection::open(std::string_view name) {
+  if (name.empty()) return ErrorCode::kConnect;
   const long fd = native::system_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (isa::is_error(fd)) return Error(ErrorCode::kConnect, static_cast<int>(-fd));
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, session_name, sizeof session_name);
-  const std::size_t size = offsetof(sockaddr_un, sun_path) + 1 + std::strlen(session_name + 1);
+  if (name.size() + 1 > sizeof address.sun_path) {
+    native::system_call(SYS_close, fd);
+    return ErrorCode::kConnect;
+  }
+  std::memcpy(address.sun_path + 1, name.data(), name.size());
+  const std::size_t size = offsetof(sockaddr_un, sun_path) + 1 + name.size();
   long result =
       native::system_call(SYS_connect, fd, reinterpret_cast<long>(&address), static_cast<long>(size));
   constexpr long kNotPermitted = -1;
@@ -72,6 +105,14 @@ Result<void> Connection::open() {
   }
   fd_ = static_cast<int>(fd);
   return {};
+}
+
+void Connection::set_timeout(std::uint64_t seconds) {
+  const timeval timeout = {static_cast<time_t>(seconds), 0};
+  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    native::system_call(SYS_setsockopt, fd_, SOL_SOCKET, option, reinterpret_cast<long>(&timeout),
+                        sizeof timeout);
+  }
 }
 
 Result<void> Connection::send(std::span<const std::uint8_t> message) {
@@ -110,16 +151,20 @@ Result<Connection::Answer> Connection::receive(std::span<std::uint8_t> message) 
 namespace {
 
 Result<void> map_recording(const buffer::Welcome& welcome, int memory_fd) {
-  const long memory = native::system_call(SYS_mmap, 0, static_cast<long>(welcome.memory_bytes),
-                                          PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory_fd, 0);
+  const bool reuse = spare_buffers.bytes == welcome.memory_bytes && spare_buffers.bytes != 0;
+  const long memory = native::system_call(SYS_mmap, static_cast<long>(reuse ? spare_buffers.address : 0),
+                                          static_cast<long>(welcome.memory_bytes), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_NORESERVE | (reuse ? MAP_FIXED : 0), memory_fd, 0);
   if (isa::is_error(memory)) return Error(ErrorCode::kOutOfMemory, static_cast<int>(-memory));
+  buffers = {static_cast<std::uint64_t>(memory), welcome.memory_bytes};
+  if (reuse) spare_buffers = {};
   // A child must not reach its parent's packets, and does not need them.
   native::system_call(SYS_madvise, memory, static_cast<long>(welcome.memory_bytes), MADV_DONTFORK);
   const buffer::Pool pool(reinterpret_cast<void*>(memory));
   const buffer::Control& control = pool.control();
   if (control.magic != buffer::kMagic || control.version != buffer::kVersion ||
       buffer::total_bytes(control.packet_count) > welcome.memory_bytes) {
-    native::system_call(SYS_munmap, memory, static_cast<long>(welcome.memory_bytes));
+    unmap_recording(true);
     return ErrorCode::kVersion;
   }
   std::memcpy(the_recording, control.uuid, sizeof the_recording);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "base/error.h"
 #include "buffer/session_protocol.h"
@@ -13,6 +14,10 @@ namespace calltap::runtime {
 /// Copies the session's name from the environment. False if there is none: nobody is recording. Call once, at
 /// start.
 bool find_session(char** environment);
+/// The session to join from now on, also for children. False: the name is none. Empty: no session.
+bool set_session(std::string_view name);
+/// Its name, "" if there is none.
+std::string_view session_name();
 
 /// An open connection, closed with the object. No descriptor is kept while the program runs.
 class Connection {
@@ -24,6 +29,10 @@ class Connection {
 
   /// Errors: kConnect (errno; also if the other side is another user's).
   base::Result<void> open();
+  /// The same with the abstract name of another socket.
+  base::Result<void> open(std::string_view name);
+  /// Sending and receiving fail after that long.
+  void set_timeout(std::uint64_t seconds);
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
   base::Result<void> send(std::span<const std::uint8_t> message);
 
@@ -42,6 +51,10 @@ class Connection {
 /// text. Errors: kConnect, kProtocol, kVersion, kOutOfMemory; the process's mode is kOff then.
 base::Result<std::span<const std::uint8_t>> join(Connection& connection, buffer::HelloReason reason,
                                                  std::span<std::uint8_t> text);
+
+/// After recorder::leave_pool(), which said whether it is `unused`: the buffers are the tool's alone. The
+/// addresses stay ours, for threads that come late; if it is unused, for the next recording.
+void unmap_recording(bool unused);
 
 /// The recording this process (or the parent it was forked from) belongs to. Survives fork.
 std::span<std::uint8_t, 16> recording_uuid();

@@ -15,7 +15,8 @@ namespace calltap::trampoline {
 /// Frames in one piece of memory, at a multiple of a page. The header takes the place of the first frame.
 struct FrameChunk {
   std::atomic<FrameChunk*> next;
-  std::uint32_t count;  // frames after the header; 0 in fresh memory
+  std::uint32_t count;      // frames after the header; 0 in fresh memory
+  FrameChunk* next_of_all;  // chunks are never unmapped
 
   CallFrame* frames() { return reinterpret_cast<CallFrame*>(this) + 1; }
 };
@@ -86,6 +87,8 @@ constinit ChunkStack larger_chunks;  // for threads that need more
 constexpr std::uint32_t kReadyChunks = 256;
 alignas(kPage) std::uint8_t ready_chunks[kReadyChunks][kPage];
 std::atomic<std::uint32_t> ready_chunks_used{0};
+
+std::atomic<FrameChunk*> all_chunks{nullptr};
 
 constexpr std::uint64_t kEntryId = 1;
 constexpr std::uint64_t kExitId = 2;
@@ -250,6 +253,9 @@ bool add_fresh_chunk(ThreadState& thread, FrameChunk* chunk, std::uint32_t count
   chunk->count = count;
   add_chunk(thread, chunk);
   put_frames_of(thread, chunk, true);
+  chunk->next_of_all = all_chunks.load(std::memory_order_relaxed);
+  while (!all_chunks.compare_exchange_weak(chunk->next_of_all, chunk, std::memory_order_release)) {
+  }
   return true;
 }
 
@@ -360,6 +366,21 @@ bool is_writing_in(const ThreadState& thread, const void* begin, std::size_t byt
   const CallFrame* frame = thread.top;
   for (int i = 0; i < kMostNested && frame != nullptr && frame != &bottom_frame; ++i, frame = frame->parent) {
     if ((frame->flags & CallFrame::kWriting) != 0 && frame->slot - low < bytes) return true;
+  }
+  return false;
+}
+
+bool anybody_is_writing_in(const void* begin, std::size_t bytes) {
+  const auto low = static_cast<std::uint32_t>(reinterpret_cast<std::uint64_t>(begin));
+  for (FrameChunk* chunk = all_chunks.load(std::memory_order_acquire); chunk != nullptr;
+       chunk = chunk->next_of_all) {
+    for (std::uint32_t i = 0; i < chunk->count; ++i) {
+      const CallFrame& frame = chunk->frames()[i];
+      if (is_free(frame)) continue;
+      const std::uint32_t flags = __atomic_load_n(&frame.flags, __ATOMIC_RELAXED);
+      if ((flags & CallFrame::kProbe) != 0 || (flags & CallFrame::kWriting) == 0) continue;
+      if (__atomic_load_n(&frame.slot, __ATOMIC_RELAXED) - low < bytes) return true;
+    }
   }
   return false;
 }

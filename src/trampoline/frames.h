@@ -35,6 +35,8 @@ void settle_events(ThreadState& thread);
 /// Has a call of the thread that a signal interrupted noted a place in this memory, where it will try to
 /// write its event when it goes on? Looks at the thread's 1024 newest frames. Signals must be blocked.
 bool is_writing_in(const ThreadState& thread, const void* begin, std::size_t bytes);
+/// The same for all threads that there are or ever were, from any thread. What it finds may just have ended.
+bool anybody_is_writing_in(const void* begin, std::size_t bytes);
 /// Puts a claimed frame on the thread's free list, with its blocks. Signals must be blocked.
 void put_free(ThreadState& thread, CallFrame& frame);
 /// Frees a frame that may be another thread's: that one finds it when it needs one. Signals must be blocked.

@@ -122,6 +122,7 @@ struct Writer {
   std::uint32_t has_packet;
   std::uint32_t free_seen;  // the pool's free_sequence when it was last found empty
   std::uint32_t aside;      // packets set aside: index + 1 of the first, each names the next; 0 = none
+  std::uint32_t owner;      // ThreadState::home of the thread that has it, for as long as it lives; 0 = none
 };
 static_assert(offsetof(Writer, cursor) == CT_WRITER_CURSOR);
 static_assert(offsetof(Writer, last_time) == CT_WRITER_LAST);

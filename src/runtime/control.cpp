@@ -1,0 +1,401 @@
+#include "runtime/control.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "api/error_text.h"
+#include "buffer/control_protocol.h"
+#include "isa/system.h"
+#include "ops/engine.h"
+#include "recorder/client.h"
+#include "recorder/process.h"
+#include "runtime/recording.h"
+#include "runtime/session.h"
+#include "trampoline/guards.h"
+
+namespace calltap::runtime {
+namespace {
+
+namespace native = isa::native;
+using base::ErrorCode;
+using base::Result;
+using buffer::ControlReply;
+using buffer::ControlRequest;
+using buffer::Request;
+
+std::atomic<std::uint32_t> control_tid{0};  // 0: no thread; kStarting
+constexpr std::uint32_t kStarting = ~std::uint32_t{0};
+
+/// Sends a text of any length as a row of messages.
+class Reply {
+ public:
+  explicit Reply(Connection& connection) : connection_(connection) {}
+
+  void put(std::string_view text) {
+    while (!text.empty()) {
+      const std::size_t part = text.size() < kRoom - used_ ? text.size() : kRoom - used_;
+      std::memcpy(message_ + sizeof(ControlReply) + used_, text.data(), part);
+      used_ += part;
+      text.remove_prefix(part);
+      if (used_ == kRoom) send(ControlReply::kMore, ErrorCode::kNone);
+    }
+  }
+  void put(std::uint64_t value) {
+    char digits[20];
+    std::size_t at = sizeof digits;
+    do {
+      digits[--at] = static_cast<char>('0' + value % 10);
+      value /= 10;
+    } while (value != 0);
+    put(std::string_view(digits + at, sizeof digits - at));
+  }
+  /// One line "key=value".
+  template <class Value>
+  void line(std::string_view key, Value value) {
+    put(key);
+    put("=");
+    put(value);
+    put("\n");
+  }
+  bool end(ErrorCode error = ErrorCode::kNone) { return send(0, error); }
+
+ private:
+  static constexpr std::size_t kRoom = buffer::kMaxControlText;
+
+  bool send(std::uint32_t flags, ErrorCode error) {
+    ControlReply reply;
+    reply.header.size = static_cast<std::uint32_t>(sizeof reply + used_);
+    reply.flags = flags;
+    reply.error = static_cast<std::int32_t>(error);
+    reply.text_bytes = static_cast<std::uint32_t>(used_);
+    std::memcpy(message_, &reply, sizeof reply);
+    used_ = 0;
+    sent_ = sent_ && static_cast<bool>(connection_.send({message_, reply.header.size}));
+    return sent_;
+  }
+
+  Connection& connection_;
+  std::size_t used_ = 0;
+  bool sent_ = true;                                             // all so far
+  alignas(8) static std::uint8_t message_[buffer::kMaxMessage];  // of the one control thread
+};
+alignas(8) std::uint8_t Reply::message_[buffer::kMaxMessage];
+
+std::string_view name_of(recorder::ClientStatus status) {
+  switch (status) {
+    case recorder::ClientStatus::kAttached:
+      return "on";
+    case recorder::ClientStatus::kPaused:
+      return "paused";
+    case recorder::ClientStatus::kDetached:
+      break;
+  }
+  return "off";
+}
+
+/// Threads that write events now, and what was lost since the recording began.
+void put_buffers(Reply& reply) {
+  const buffer::Pool pool = recorder::process().pool;
+  const buffer::Control& control = pool.control();
+  constexpr std::string_view kModes[] = {"wait", "discard", "flight"};
+  reply.line("on_full", kModes[static_cast<std::size_t>(control.on_full)]);
+  std::uint64_t threads = 0;
+  std::uint64_t discarded = control.slotless_discarded.load() + control.overwritten.load();
+  const std::uint32_t slots = control.slots_used.load();
+  for (std::uint32_t i = 0; i < slots && i < buffer::kMaxThreads; ++i) {
+    const buffer::ThreadSlot& slot = pool.thread(i);
+    if (slot.tid.load() == 0) continue;
+    threads += slot.ended.load() == 0 ? 1 : 0;
+    for (const std::uint64_t count : slot.discarded) discarded += count;
+  }
+  reply.line("threads", threads);
+  reply.line("discarded", discarded);
+  reply.line("tool_gone", std::uint64_t{control.stopped.load() != 0});
+  reply.line("buffer_bytes", std::uint64_t{control.packet_count} * event::kPacketBytes);
+}
+
+void put_clients(Reply& reply) {
+  const ops::EngineLock lock;
+  for (const ct_ops& client : ops::all_clients()) {
+    if (!client.is_registered()) continue;
+    constexpr std::string_view kKinds[] = {"handlers", "direct", "redirect"};
+    const trampoline::Counters counters = trampoline::sum_counters(client);
+    reply.put("client=");
+    reply.put(client.is_recorder ? "recorder" : client.name[0] != '\0' ? client.name : "-");
+    reply.put("\t");
+    reply.put(kKinds[static_cast<std::size_t>(client.role)]);
+    reply.put(client.state == ops::ClientState::kDisabled ? "\tdisabled\t" : "\tenabled\t");
+    reply.put(client.functions);
+    reply.put("\t");
+    reply.put(counters.hits + client.counted_before.hits);
+    reply.put("\t");
+    reply.put(counters.missed + client.counted_before.missed);
+    reply.put("\n");
+  }
+}
+
+void put_modules(Reply& reply) {
+  const ops::EngineLock lock;
+  for (ops::Module* m = ops::first_module(); m != nullptr; m = m->next) {
+    if (m->site_count == 0) continue;
+    std::uint64_t on = 0;
+    m->patch.for_each([&on](const trampoline::SiteRecord& record) { on += record.is_on; });
+    reply.put("module=");
+    reply.put(m->path);
+    reply.put("\t");
+    reply.put(std::uint64_t{m->site_count});
+    reply.put("\t");
+    reply.put(std::uint64_t{m->patch.size()});
+    reply.put("\t");
+    reply.put(on);
+    reply.put("\n");
+  }
+}
+
+void put_status(Reply& reply) {
+  const bool has_pool = recorder::process().mode.load() == recorder::Mode::kOn;
+  reply.line("version", std::string_view(CALLTAP_VERSION));
+  reply.line("recording", name_of(recorder::status()));
+  reply.line("session", session_name());
+  reply.line("switch", std::string_view(ops::is_switched_on() ? "on" : "off"));
+  if (has_pool) put_buffers(reply);
+  put_clients(reply);
+  put_modules(reply);
+}
+
+bool end(Reply& reply, const Result<void>& result, const ops::Failure& failure) {
+  if (result) return reply.end();
+  char text[512];
+  api::describe(result.error(), failure, text);
+  reply.put(text);
+  return reply.end(result.error().code);
+}
+
+Result<void> record(std::string_view session, ops::Failure& failure) {
+  if (recorder::status() != recorder::ClientStatus::kDetached) {
+    // A tool that is gone has left it behind.
+    if (recorder::process().mode.load() == recorder::Mode::kOn &&
+        (recorder::process().pool.control().tool_life.load() & FUTEX_OWNER_DIED) == 0) {
+      failure.reason = "the process is being recorded";
+      return ErrorCode::kAlreadyRegistered;
+    }
+    if (auto stopped = stop_recording(failure); !stopped) return stopped;
+  }
+  if (!set_session(session)) return ErrorCode::kProtocol;
+  auto started = start_recording(ops::EngineStart::kProgramRuns, failure);
+  if (!started) set_session({});
+  return started;
+}
+
+Result<void> set_filter(std::span<const std::uint8_t> text, ops::Failure& failure) {
+  ops::FunctionFilter filter;
+  if (auto read = read_filters(text, filter); !read) return read;
+  return recorder::set_filter(filter, failure);
+}
+
+Result<void> set_mode(std::string_view mode, ops::Failure& failure) {
+  if (recorder::process().mode.load() != recorder::Mode::kOn) return ErrorCode::kNotRegistered;
+  buffer::OnFull& on_full = recorder::process().pool.control().on_full;
+  if (on_full == buffer::OnFull::kFlight) {
+    failure.reason = "it records in flight mode, which stays until the recording ends";
+    return ErrorCode::kInvalidArgument;
+  }
+  if (mode != "wait" && mode != "discard") return ErrorCode::kProtocol;
+  __atomic_store_n(&on_full, mode == "wait" ? buffer::OnFull::kWait : buffer::OnFull::kDiscard,
+                   __ATOMIC_RELAXED);
+  return {};
+}
+
+/// False: the connection is done with.
+bool answer(Connection& connection, Request request, std::span<const std::uint8_t> text, bool& leaves) {
+  const std::string_view words(reinterpret_cast<const char*>(text.data()), text.size());
+  Reply reply(connection);
+  ops::Failure failure;
+  switch (request) {
+    case Request::kStatus:
+      put_status(reply);
+      return reply.end();
+    case Request::kFunctions: {
+      const ops::EngineLock lock;
+      ops::list_enabled_functions(
+          [](void* context, std::string_view line) { static_cast<Reply*>(context)->put(line); }, &reply);
+      return reply.end();
+    }
+    case Request::kRecord:
+      return end(reply, record(words, failure), failure);
+    case Request::kStop:
+      return end(reply, stop_recording(failure), failure);
+    case Request::kFilter:
+      return end(reply, set_filter(text, failure), failure);
+    case Request::kPause:
+    case Request::kResume:
+      return end(reply, recorder::set_paused(request == Request::kPause, failure), failure);
+    case Request::kMode:
+      return end(reply, set_mode(words, failure), failure);
+    case Request::kDetach: {
+      auto done = stop_recording(failure);
+      if (done) {
+        auto left = ops::give_code_back(failure);
+        if (!left) done = left.error();
+        if (left) reply.line("left", std::uint64_t{*left});
+      }
+      leaves = static_cast<bool>(done);
+      return end(reply, done, failure);
+    }
+  }
+  return false;
+}
+
+/// Serves one tool. A message that is not as it should be ends the connection.
+void serve(std::uint64_t nonce, bool& leaves) {
+  char name[buffer::kControlSocketName + 1];
+  buffer::control_socket_name(nonce, name);
+  Connection connection;
+  if (!connection.open(name)) return;
+  // A tool that hangs must not keep others from being served.
+  constexpr std::uint64_t kTimeoutSeconds = 30;
+  connection.set_timeout(kTimeoutSeconds);
+  buffer::ControlHello hello;
+  hello.pid = static_cast<std::uint32_t>(isa::current_pid());
+  static_assert(sizeof CALLTAP_VERSION <= sizeof hello.version);
+  std::memcpy(hello.version, CALLTAP_VERSION, sizeof CALLTAP_VERSION);
+  if (!connection.send({reinterpret_cast<const std::uint8_t*>(&hello), sizeof hello})) return;
+  static std::uint8_t message[buffer::kMaxMessage];  // of the one control thread
+  for (bool more = true; more && !leaves;) {
+    const auto received = connection.receive(message);
+    if (!received) return;
+    if (received->memory_fd >= 0) native::system_call(SYS_close, received->memory_fd);
+    ControlRequest request;
+    if (received->size < sizeof request) return;
+    std::memcpy(&request, message, sizeof request);
+    if (request.header.magic != buffer::kMagic || request.header.version != buffer::kProtocolVersion ||
+        request.header.type != buffer::MessageType::kControlRequest ||
+        request.text_bytes != received->size - sizeof request) {
+      return;
+    }
+    more = answer(connection, request.request, {message + sizeof request, request.text_bytes}, leaves);
+  }
+}
+
+/// The thread that the process began with has ended.
+bool leader_has_ended() {
+  char path[8];
+  constexpr long kNoEntry = -ENOENT;
+  return native::system_call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/cwd"),
+                             reinterpret_cast<long>(path), sizeof path) == kNoEntry;
+}
+
+/// Threads that are listed under the process: those that run, and the first one for as long as there is any.
+std::size_t count_threads() {
+  const long fd = native::system_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/task"),
+                                      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (isa::is_error(fd)) return ~std::size_t{0};
+  alignas(8) char entries[2048];
+  std::size_t count = 0;
+  for (;;) {
+    const long bytes =
+        native::system_call(SYS_getdents64, fd, reinterpret_cast<long>(entries), sizeof entries);
+    if (bytes <= 0) break;
+    for (long at = 0; at < bytes;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
+      if (entry->d_name[0] != '.') ++count;
+      at += entry->d_reclen;
+    }
+  }
+  native::system_call(SYS_close, fd);
+  return count;
+}
+
+/// Waits for a tool. False: there is none, but time to see whether the program still runs.
+bool wait_for_tool(std::uint64_t& nonce, bool leader_ended) {
+  const std::uint64_t signals = std::uint64_t{1} << (buffer::kControlSignal - 1);
+  const timespec timeout = leader_ended ? timespec{0, 20'000'000} : timespec{1, 0};
+  siginfo_t info = {};
+  const long signal = native::system_call(SYS_rt_sigtimedwait, reinterpret_cast<long>(&signals),
+                                          reinterpret_cast<long>(&info), reinterpret_cast<long>(&timeout), 8);
+  if (signal != buffer::kControlSignal) return false;
+  nonce = reinterpret_cast<std::uint64_t>(info.si_value.sival_ptr);
+  return info.si_code == SI_QUEUE;
+}
+
+/// All but SIGTRAP and glibc's SIGSETXID, which ::sigprocmask would leave out as well, with kControlSignal.
+constexpr std::uint64_t kBlocked = ~(std::uint64_t{1} << (SIGTRAP - 1) | std::uint64_t{1} << (33 - 1));
+
+void* run_control(void*) {
+  // pthread_create() has let kControlSignal through. The name comes after this: tools take it as a promise.
+  native::system_call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&kBlocked), 0, sizeof kBlocked);
+  ::prctl(PR_SET_NAME, buffer::kControlThreadName);
+  control_tid.store(static_cast<std::uint32_t>(isa::current_tid()), std::memory_order_release);
+  bool leader_ended = false;
+  for (bool leaves = false; !leaves;) {
+    std::uint64_t nonce = 0;
+    if (wait_for_tool(nonce, leader_ended)) {
+      serve(nonce, leaves);
+      continue;
+    }
+    leader_ended = leader_ended || leader_has_ended();
+    constexpr std::size_t kLeaderAndOurselves = 2;
+    if (leader_ended && count_threads() <= kLeaderAndOurselves) break;
+  }
+  control_tid.store(0, std::memory_order_release);
+  // Where this was the last thread, libc now runs the program's exit handlers here.
+  const std::uint64_t none = 0;
+  native::system_call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&none), 0, sizeof none);
+  return nullptr;
+}
+
+int create_thread() {
+  pthread_attr_t attributes;
+  if (const int error = ::pthread_attr_init(&attributes); error != 0) return error;
+  constexpr std::size_t kStackBytes = 256 << 10;
+  ::pthread_attr_setstacksize(&attributes, kStackBytes);
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread;
+  const int error = ::pthread_create(&thread, &attributes, run_control, nullptr);
+  ::pthread_attr_destroy(&attributes);
+  return error;
+}
+
+}  // namespace
+
+void forget_control_thread() { control_tid.store(0, std::memory_order_relaxed); }
+
+}  // namespace calltap::runtime
+
+extern "C" long ct_start_control(std::uint64_t /*argument*/) {
+  using namespace calltap;
+  using namespace calltap::runtime;
+  std::uint32_t none = 0;
+  if (!control_tid.compare_exchange_strong(none, kStarting)) {
+    return none == kStarting ? -EBUSY : static_cast<long>(none);
+  }
+  if (!recorder::initialise()) {
+    control_tid.store(0);
+    return -ENOMEM;
+  }
+  // The thread inherits the mask.
+  std::uint64_t old = 0;
+  native::system_call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&kBlocked),
+                      reinterpret_cast<long>(&old), sizeof old);
+  const int error = create_thread();
+  native::system_call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&old), 0, sizeof old);
+  if (error != 0) {
+    control_tid.store(0);
+    return -error;
+  }
+  std::uint32_t tid = kStarting;
+  while ((tid = control_tid.load(std::memory_order_acquire)) == kStarting) {
+    native::system_call(SYS_sched_yield);
+  }
+  return tid;
+}
