@@ -10,10 +10,12 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/control_client.h"
 #include "cli/module_sources.h"
 #include "cli/option_values.h"
 #include "cli/record_session.h"
 #include "cli/record_target.h"
+#include "cli/row_filter.h"
 
 namespace calltap::cli {
 namespace {
@@ -101,11 +103,8 @@ void report_end(const RecordSession& session, const RecordOptions& options) {
              options.directory, options.directory == "calltap.data" ? "" : " " + options.directory);
 }
 
-int record(const RecordOptions& options) {
-  const std::string path = find_command(options.command.at(0));
-  check_target(path, options);
-  const std::string runtime = find_runtime();
-  const fs::path directory = fs::absolute(options.directory);
+/// Makes the directory and says in it what is being recorded.
+trace::SessionDescription begin_recording(const RecordOptions& options, const fs::path& directory) {
   make_directory(directory);
   trace::SessionDescription description;
   description.tool_version = CALLTAP_VERSION;
@@ -115,6 +114,37 @@ int record(const RecordOptions& options) {
   if (const auto error = trace::write_session(directory, description)) {
     refuse_output(directory, error.message());
   }
+  return description;
+}
+
+bool is_incomplete(const RecordSession& session) {
+  return session.totals().write_error.load() != 0 || session.refused_any() || session.patched_none();
+}
+
+int record_attached(const RecordOptions& options) {
+  const auto pid = static_cast<pid_t>(options.pid);
+  make_filter(options.functions, options.excluded);  // reports syntax errors
+  check_matches(pid, options);
+  const Attachment attachment(pid);
+  const fs::path directory = fs::absolute(options.directory);
+  trace::SessionDescription description = begin_recording(options, directory);
+  RecordSession session(options, directory, pid);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  raise_descriptor_limit();
+  session.run_attached();
+  description.closed = true;
+  static_cast<void>(trace::write_session(directory, description));
+  report_end(session, options);
+  return is_incomplete(session) || !session.recorded_anything() ? 1 : 0;
+}
+
+int record(const RecordOptions& options) {
+  const std::string path = find_command(options.command.at(0));
+  check_target(path, options);
+  const std::string runtime = find_runtime();
+  const fs::path directory = fs::absolute(options.directory);
+  trace::SessionDescription description = begin_recording(options, directory);
   RecordSession session(options, directory);
   const pid_t child = start_target(path, options, runtime, session.name());
   // The program was started with these as they were. A write that fails is reported and counted.
@@ -130,9 +160,7 @@ int record(const RecordOptions& options) {
   if (session.left_target_running()) return kSignalled + SIGINT;
   if (WIFSIGNALED(status)) return kSignalled + WTERMSIG(status);
   // The program's own status, but success is not claimed for a recording that could not be written.
-  const bool lost =
-      session.totals().write_error.load() != 0 || session.refused_any() || session.patched_none();
-  return lost && WEXITSTATUS(status) == 0 ? 1 : WEXITSTATUS(status);
+  return is_incomplete(session) && WEXITSTATUS(status) == 0 ? 1 : WEXITSTATUS(status);
 }
 
 buffer::OnFull mode_of(const std::string& word) {
@@ -143,8 +171,17 @@ buffer::OnFull mode_of(const std::string& word) {
 }
 
 void check_words(const RecordOptions& options) {
-  if (options.command.empty() || options.command[0].empty()) {
-    throw CLI::ValidationError("a PROGRAM to record is missing: calltap record [OPTIONS] -- PROGRAM [ARGS]");
+  if (options.pid != 0 && !options.command.empty()) {
+    throw CLI::ValidationError(
+        fmt::format("{}: a process or a program to start, not both", options.command[0]));
+  }
+  if (options.pid == 0 && options.duration_ns != 0) {
+    throw CLI::ValidationError("--duration is for a process that runs already: calltap record -p PID");
+  }
+  if (options.pid == 0 && (options.command.empty() || options.command[0].empty())) {
+    throw CLI::ValidationError(
+        "a PROGRAM to record is missing: calltap record [OPTIONS] -- PROGRAM [ARGS], "
+        "or calltap record -p PID");
   }
   if (options.directory.empty()) throw CLI::ValidationError("-o: the name of a directory is missing");
   if (options.directory[0] == '-') {
@@ -157,22 +194,27 @@ void check_words(const RecordOptions& options) {
 
 void add_record(CLI::App& app, int& status) {
   auto options = std::make_shared<RecordOptions>();
-  CLI::App* command = app.add_subcommand("record", "Run a program and record every call of its functions");
+  CLI::App* command = app.add_subcommand(
+      "record", "Run a program, or take one that runs, and record every call of its functions");
   command->add_option("-o,--output", options->directory, "where to; an older recording there becomes DIR.old")
       ->type_name("DIR")
       ->capture_default_str();
   add_patterns(*command, "-F,--function", options->functions,
                "only functions that match (may be given often)");
   add_patterns(*command, "-N,--notrace", options->excluded, "no function that matches (may be given often)");
-  const auto mode = std::make_shared<std::string>(trace::name(options->buffers.on_full));
+  const auto mode = std::make_shared<std::string>();
   add_choice(*command, "--on-full", *mode, {"wait", "discard", "flight"},
              "when events come faster than they can be written: wait, discard new ones (counted), or flight: "
-             "keep only the newest");
+             "keep only the newest")
+      ->default_str("wait, with -p discard");
   add_size(*command, "--buffer", options->buffers.bytes_per_thread,
            {trace::kLeastBytesPerThread, options->buffers.bytes_in_total}, "memory for events per thread")
       ->default_str(size_words(options->buffers.bytes_per_thread));
   add_size(*command, "--max-size", options->max_bytes, {event::kPacketBytes, kMostBytes},
            "stop recording when the trace is this large");
+  add_pid(*command, "-p,--pid", options->pid, "record a process that runs already, and what it forks");
+  add_duration(*command, "--duration", options->duration_ns,
+               "with -p: stop after that long, and leave the process");
   command->add_flag("--force", options->force, "run the program even if it has nothing to record");
   command->add_option("command", options->command, "the program and its arguments")
       ->type_name("PROGRAM [ARGS...]");
@@ -180,10 +222,12 @@ void add_record(CLI::App& app, int& status) {
   command->positionals_at_end(true);
   command->callback([options, mode, &status] {
     check_words(*options);
-    options->buffers.on_full = mode_of(*mode);
+    // A process that somebody else has started is not to wait for us.
+    const buffer::OnFull by_default = options->pid == 0 ? buffer::OnFull::kWait : buffer::OnFull::kDiscard;
+    options->buffers.on_full = mode->empty() ? by_default : mode_of(*mode);
     try {
       ::sigprocmask(SIG_SETMASK, nullptr, &options->signals);
-      status = record(*options);
+      status = options->pid != 0 ? record_attached(*options) : record(*options);
     } catch (const CLI::ParseError&) {
       throw;
     } catch (const std::exception& error) {

@@ -62,11 +62,24 @@ int main(int argc, char** argv) {
   calltap::cli::add_replay(app, status);
   calltap::cli::add_graph(app, status);
   calltap::cli::add_info(app, status);
+  calltap::cli::add_run(app, status);
+  calltap::cli::add_ps(app, status);
+  calltap::cli::add_attach(app, status);
+  calltap::cli::add_detach(app, status);
+  calltap::cli::add_status(app, status);
+  calltap::cli::add_set(app, status);
+  calltap::cli::add_trace(app, status);
+  calltap::cli::add_stat(app, status);
+  calltap::cli::add_verify(app, status);
   constexpr int kUsage = 2;
   const auto is_named = [&](const CLI::App* command) { return command->check_name(argv[1]); };
   if (argc < 2 || (!is_general(argv[1]) && app.get_subcommands(is_named).empty())) {
     const std::string what = argc < 2 ? "a command is missing" : std::string(argv[1]) + ": no such command";
-    calltap::cli::fail((what + "; there are list, record, report, replay, graph and info\n" + kHint).c_str());
+    std::string names;
+    for (const CLI::App* command : app.get_subcommands({})) {
+      names += (names.empty() ? "" : ", ") + command->get_name();
+    }
+    calltap::cli::fail((what + "; there are " + names + '\n' + kHint).c_str());
     return kUsage;
   }
   app.failure_message([](const CLI::App*, const CLI::Error& error) {

@@ -142,6 +142,27 @@ CLI::Option* add_time(CLI::App& command, const std::string& option, std::uint64_
       ->type_name("TIME");
 }
 
+CLI::Option* add_duration(CLI::App& command, const std::string& option, std::uint64_t& value,
+                          const std::string& description) {
+  return command
+      .add_option_function<std::string>(
+          option,
+          [&value, option](const std::string& text) {
+            const bool has_unit = !text.empty() && text.back() == 's';
+            const auto ns = parse_time(has_unit ? text : text + "s");
+            if (!ns || *ns == 0) refuse(option, text, "a time; write for example 10, 2.5s or 500ms");
+            value = *ns;
+          },
+          description)
+      ->type_name("SECONDS");
+}
+
+CLI::Option* add_pid(CLI::App& command, const std::string& option, std::uint64_t& value,
+                     const std::string& description) {
+  constexpr std::uint64_t kMostPid = 1 << 22;
+  return add_number(command, option, value, {1, kMostPid}, description)->type_name("PID");
+}
+
 CLI::Option* add_patterns(CLI::App& command, const std::string& option, std::vector<std::string>& patterns,
                           const std::string& description) {
   // Without the separation, everything behind -F would be patterns, the program to record among them.

@@ -30,6 +30,12 @@ CLI::Option* add_size(CLI::App& command, const std::string& option, std::uint64_
 /// Nanoseconds: a number, perhaps with ns, us, ms or s behind it, perhaps with a fraction.
 CLI::Option* add_time(CLI::App& command, const std::string& option, std::uint64_t& value,
                       const std::string& description);
+/// Nanoseconds: the same, but a number alone is of seconds.
+CLI::Option* add_duration(CLI::App& command, const std::string& option, std::uint64_t& value,
+                          const std::string& description);
+/// The id of a process.
+CLI::Option* add_pid(CLI::App& command, const std::string& option, std::uint64_t& value,
+                     const std::string& description);
 /// -F or -N: a pattern at a time.
 CLI::Option* add_patterns(CLI::App& command, const std::string& option, std::vector<std::string>& patterns,
                           const std::string& description);

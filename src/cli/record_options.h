@@ -17,6 +17,8 @@ struct RecordOptions {
   trace::BufferSettings buffers;
   std::uint64_t max_bytes = 0;
   bool force = false;
+  std::uint64_t pid = 0;          // -p: of a process that runs already; 0 = a command is started
+  std::uint64_t duration_ns = 0;  // of an attached process; 0 = until it ends or a signal asks to stop
   std::vector<std::string> command;
   sigset_t signals{};  // the mask that the program is to start with: the one we were started with
 };

@@ -6,25 +6,29 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <random>
 #include <system_error>
 
 #include "buffer/session_protocol.h"
 #include "cli/commands.h"
+#include "cli/control_client.h"
+#include "cli/filter_text.h"
 #include "cli/module_sources.h"
 #include "cli/row_filter.h"
+#include "cli/session_messages.h"
 
 namespace calltap::cli {
 namespace {
@@ -77,15 +81,6 @@ trace::HostDescription describe_host() {
   return host;
 }
 
-std::array<std::uint8_t, 16> random_uuid() {
-  std::array<std::uint8_t, 16> uuid{};
-  std::random_device random;
-  for (std::uint8_t& byte : uuid) byte = static_cast<std::uint8_t>(random());
-  uuid[6] = (uuid[6] & 0x0f) | 0x40;  // version 4, variant 1 (RFC 4122)
-  uuid[8] = (uuid[8] & 0x3f) | 0x80;
-  return uuid;
-}
-
 std::vector<std::string> filter_words(const RecordOptions& options) {
   std::vector<std::string> words;
   for (const std::string& f : options.functions) words.insert(words.end(), {"-F", f});
@@ -93,36 +88,17 @@ std::vector<std::string> filter_words(const RecordOptions& options) {
   return words;
 }
 
-/// As buffer::Welcome has them.
-std::string filter_text(const RecordOptions& options) {
-  std::string text;
-  for (const std::string& f : options.functions) text += "F" + f + '\0';
-  for (const std::string& f : options.excluded) text += "N" + f + '\0';
-  return text;
-}
-
 }  // namespace
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-RecordSession::RecordSession(const RecordOptions& options, std::filesystem::path directory)
+RecordSession::RecordSession(const RecordOptions& options, std::filesystem::path directory, pid_t attached)
     : options_(options),
       directory_(std::move(directory)),
-      filter_(make_filter(options.functions, options.excluded)) {
+      filter_(make_filter(options.functions, options.excluded)),
+      attached_(attached) {
   totals_.max_bytes = options.max_bytes;
   std::random_device random;
   name_ = fmt::format("calltap-{}-{:08x}{:08x}", ::getpid(), random(), random());
-  listener_ = Descriptor(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path + 1, name_.data(), name_.size());
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name_.size());
-  if (listener_.get() < 0 || ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::listen(listener_.get(), 1024) != 0) {
-    throw_errno("cannot open the session's socket");
-  }
+  listener_ = listen_near(attached == 0 ? ::getpid() : attached, name_);
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD}) ::sigaddset(&signals, signal);
@@ -137,6 +113,35 @@ int RecordSession::run(pid_t child) {
   if (stopped_) stop_all();
   if (progress_shown_) fmt::print(stderr, "\r\033[K");
   return child_status_;
+}
+
+void RecordSession::ask_attached_to_record() {
+  ControlClient control(attached_);
+  // The process comes to our socket before it answers.
+  auto asked = std::async(std::launch::async, [&] { return control.ask(buffer::Request::kRecord, name_); });
+  while (asked.wait_for(std::chrono::seconds(0)) != std::future_status::ready) poll_once();
+  asked.get();
+}
+
+void RecordSession::run_attached() {
+  ask_attached_to_record();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(options_.duration_ns);
+  while (!stopped_ && (!processes_.empty() || !clients_.empty())) {
+    if (options_.duration_ns != 0 && std::chrono::steady_clock::now() >= end) break;
+    poll_once();
+  }
+  for (const Process& process : processes_) {
+    const auto pid = static_cast<pid_t>(process.recording->pid());
+    try {
+      if (pid != attached_) bring_runtime(pid);  // a child
+      ControlClient(pid).ask(buffer::Request::kStop);
+    } catch (const SourceError& error) {
+      // It may just have ended.
+      if (::kill(pid, 0) == 0) fail(fmt::format("{}; its functions stay hooked", error.what()).c_str());
+    }
+  }
+  stop_all();
+  if (progress_shown_) fmt::print(stderr, "\r\033[K");
 }
 
 void RecordSession::poll_once() {
@@ -171,17 +176,10 @@ void RecordSession::poll_once() {
 }
 
 void RecordSession::accept_client() {
-  for (;;) {
-    Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (socket.get() < 0) return;
-    ucred peer = {};
-    socklen_t size = sizeof peer;
-    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) continue;
-    // The same user, or root on either side.
-    if (peer.uid != ::geteuid() && peer.uid != 0 && ::geteuid() != 0) continue;
+  while (auto accepted = accept_session_client(listener_)) {
     Client client;
-    client.socket = std::move(socket);
-    client.pid = peer.pid;
+    client.socket = std::move(accepted->socket);
+    client.pid = accepted->pid;
     clients_.push_back(std::move(client));
   }
 }
@@ -207,9 +205,7 @@ bool RecordSession::serve(Client& client) {
       case buffer::MessageType::kModule:
         add_module(client, message, size);
         break;
-      case buffer::MessageType::kReady:
-      case buffer::MessageType::kWelcome:
-      case buffer::MessageType::kRefusal:
+      default:
         break;
     }
   }
@@ -291,47 +287,19 @@ trace::ProcessRecording* RecordSession::start_process(std::int64_t pid) {
 }
 
 bool RecordSession::welcome(Client& client, bool with_filters) {
-  const std::string filters = with_filters ? filter_text(options_) : std::string();
-  buffer::Welcome welcome;
-  welcome.memory_bytes = client.recording->memory().bytes();
-  welcome.filter_bytes = static_cast<std::uint32_t>(filters.size());
-  welcome.header.size = static_cast<std::uint32_t>(sizeof welcome + filters.size());
-  iovec parts[2] = {{&welcome, sizeof welcome}, {const_cast<char*>(filters.data()), filters.size()}};
-  alignas(cmsghdr) std::uint8_t control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header = {};
-  header.msg_iov = parts;
-  header.msg_iovlen = 2;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&header);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = client.recording->memory().fd();
-  std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
-  return ::sendmsg(client.socket.get(), &header, MSG_NOSIGNAL) >= 0;
+  return send_welcome(client.socket, client.recording->memory(),
+                      with_filters ? filter_text(options_) : std::string());
 }
 
 void RecordSession::add_module(Client& client, const std::uint8_t* message, std::size_t size) {
-  buffer::Module m;
-  if (client.recording == nullptr || size < sizeof m) return;
-  std::memcpy(&m, message, sizeof m);
-  if (m.path_bytes > size - sizeof m || m.build_id_bytes > sizeof m.build_id || m.first_function == 0 ||
-      m.site_count > (1u << 27) - m.first_function % (1u << 27)) {
-    return;
-  }
-  trace::ModuleDescription place;
-  place.path.assign(reinterpret_cast<const char*>(message + sizeof m), m.path_bytes);
-  place.build_id = hex({m.build_id, m.build_id_bytes});
-  place.load_bias = m.load_bias;
-  place.first_function = m.first_function;
-  place.site_count = m.site_count;
-  place.patched_count = m.patched_count;
-  place.unpatchable_count = m.refused_count;
-  patched_functions_ += m.patched_count;
-  unpatchable_functions_ += m.refused_count;
+  const auto module = read_module({message, size});
+  if (client.recording == nullptr || !module) return;
+  const trace::ModuleDescription& place = *module;
+  patched_functions_ += place.patched_count;
+  unpatchable_functions_ += place.unpatchable_count;
   auto functions = functions_.find(client.pid, place.path, place.build_id, place.site_count);
-  const std::string missed = describe_missed_names(*functions, filter_, m.patched_count + m.refused_count);
+  const std::string missed =
+      describe_missed_names(*functions, filter_, place.patched_count + place.unpatchable_count);
   if (!missed.empty() && warned_of_names_.insert(place.path).second) fail(missed.c_str());
   client.recording->add_module(std::move(functions), place);
 }
@@ -353,6 +321,10 @@ void RecordSession::end_process(std::list<Process>::iterator process, trace::Pro
 void RecordSession::handle_signal() {
   signalfd_siginfo info = {};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (attached_ != 0) {
+      stopped_ = stopped_ || info.ssi_signo != SIGCHLD;
+      continue;
+    }
     if (info.ssi_signo == SIGCHLD) {
       const bool recorded = std::any_of(processes_.begin(), processes_.end(),
                                         [this](const Process& p) { return p.recording->pid() == child_; });

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "buffer/session_protocol.h"
+#include "cli/descriptor.h"
 #include "cli/module_functions.h"
 #include "cli/record_options.h"
 #include "filter/filter.h"
@@ -18,29 +19,11 @@
 
 namespace calltap::cli {
 
-/// A file descriptor with an owner.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor();
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
-
 /// All members from one thread. Throws std::system_error where the system fails us.
 class RecordSession {
  public:
-  RecordSession(const RecordOptions& options, std::filesystem::path directory);
+  /// For a process that runs already, `attached` is its id.
+  RecordSession(const RecordOptions& options, std::filesystem::path directory, pid_t attached = 0);
 
   /// Value of buffer::kSessionVariable for the target.
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -48,6 +31,11 @@ class RecordSession {
   /// Serves targets until every recorded process has ended and `child` has been waited for, or until stop().
   /// Returns the child's wait status.
   int run(pid_t child);
+
+  /// Records the attached process and what it forks until it has ended, the options' duration is over, or a
+  /// signal asks to stop; those that still run go on unrecorded, with their functions as they were. Throws
+  /// SourceError if the process cannot be recorded.
+  void run_attached();
 
   [[nodiscard]] bool recorded_anything() const { return started_ != 0; }
   /// Functions were selected, and none of them could be patched.
@@ -87,6 +75,7 @@ class RecordSession {
   void end_process(std::list<Process>::iterator process, trace::ProcessEnd end);
   void handle_signal();
   void stop_all();
+  void ask_attached_to_record();
   void show_progress();
   void poll_once();
 
@@ -104,6 +93,7 @@ class RecordSession {
   std::list<Process> processes_;
   std::list<Ended> ended_;
   pid_t child_ = 0;
+  pid_t attached_ = 0;
   int interrupts_ = 0;
   bool stopped_ = false;
   bool child_ended_ = false;

@@ -59,23 +59,32 @@ bool gains_privileges(const std::string& path) {
          ((status.st_mode & S_ISGID) != 0 && status.st_gid != ::getegid());
 }
 
-void check_sites(const std::string& path, const RecordOptions& options) {
+std::vector<SiteRow> rows_of(const ModuleSources& sources) {
   std::vector<SiteRow> rows;
-  for (const SourceModule& module : modules_of_program(path, true).modules) {
+  for (const SourceModule& module : sources.modules) {
     try {
       append_sites(module, rows);
     } catch (const SourceError&) {
       // A library that cannot be read is not recorded; whether anything can be is seen below.
     }
   }
-  if (rows.empty()) {
-    throw SourceError(describe_no_sites(path) +
-                      "; if only programs or modules that it loads later have some, use --force");
-  }
+  return rows;
+}
+
+void check_rows(std::span<const SiteRow> rows, const RecordOptions& options) {
   const filter::Filter filter = make_filter(options.functions, options.excluded);
   const bool any =
       std::any_of(rows.begin(), rows.end(), [&](const SiteRow& row) { return filter.selects(name_of(row)); });
   if (!any) throw SourceError(describe_no_match(filter, rows));
+}
+
+void check_sites(const std::string& path, const RecordOptions& options) {
+  const std::vector<SiteRow> rows = rows_of(modules_of_program(path, true));
+  if (rows.empty()) {
+    throw SourceError(describe_no_sites(path) +
+                      "; if only programs or modules that it loads later have some, use --force");
+  }
+  check_rows(rows, options);
 }
 
 /// What is executed: the program, or the wrapper with the program's path instead of its name.
@@ -100,13 +109,27 @@ Command command_of(const std::string& path, const RecordOptions& options) {
   return command;
 }
 
-[[noreturn]] void execute(const Command& command, const sigset_t& signals, int report) {
-  ::sigprocmask(SIG_SETMASK, &signals, nullptr);
+/// The loader gives the runtime to the program and to what that executes.
+void preload(const std::string& path, const std::string& runtime, const char* variable, const char* value) {
+  calm_address_sanitizer(path);
+  const char* preloaded = std::getenv("LD_PRELOAD");
+  const std::string all = preloaded == nullptr || *preloaded == '\0' ? runtime : runtime + ":" + preloaded;
+  ::setenv("LD_PRELOAD", all.c_str(), 1);
+  ::setenv(variable, value, 1);
+}
+
+/// Returns only where it fails, with errno.
+int execute(const Command& command) {
   std::vector<char*> arguments;
   for (const std::string& word : command.words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   ::execv(command.file.c_str(), arguments.data());
-  const int error = errno;
+  return errno;
+}
+
+[[noreturn]] void execute_child(const Command& command, const sigset_t& signals, int report) {
+  ::sigprocmask(SIG_SETMASK, &signals, nullptr);
+  const int error = execute(command);
   static_cast<void>(!::write(report, &error, sizeof error));
   ::_exit(127);
 }
@@ -183,15 +206,10 @@ pid_t start_target(const std::string& path, const RecordOptions& options, const 
   int report[2];
   if (::pipe2(report, O_CLOEXEC) != 0)
     throw SourceError(fmt::format("cannot start: {}", std::strerror(errno)));
-  const char* preloaded = std::getenv("LD_PRELOAD");
-  const std::string preload =
-      preloaded == nullptr || *preloaded == '\0' ? runtime : runtime + ":" + preloaded;
   const pid_t child = ::fork();
   if (child == 0) {
-    calm_address_sanitizer(path);
-    ::setenv("LD_PRELOAD", preload.c_str(), 1);
-    ::setenv(buffer::kSessionVariable, session.c_str(), 1);
-    execute(command, options.signals, report[1]);
+    preload(path, runtime, buffer::kSessionVariable, session.c_str());
+    execute_child(command, options.signals, report[1]);
   }
   const int fork_error = errno;
   ::close(report[1]);
@@ -201,6 +219,20 @@ pid_t start_target(const std::string& path, const RecordOptions& options, const 
   if (child < 0) throw SourceError(fmt::format("cannot start: {}", std::strerror(fork_error)));
   if (failed) throw SourceError(fmt::format("{}: {}", command.file, std::strerror(error)));
   return child;
+}
+
+void become_target(const std::string& path, const RecordOptions& options, const std::string& runtime,
+                   const char* variable, const char* value) {
+  const Command command = command_of(path, options);
+  preload(path, runtime, variable, value);
+  throw SourceError(fmt::format("{}: {}", command.file, std::strerror(execute(command))));
+}
+
+void check_matches(pid_t pid, const RecordOptions& options) {
+  if (options.force) return;
+  const std::vector<SiteRow> rows = rows_of(modules_of_process(pid));
+  if (rows.empty()) throw SourceError(describe_no_sites(fmt::format("process {}", pid)));
+  check_rows(rows, options);
 }
 
 }  // namespace calltap::cli

@@ -24,4 +24,13 @@ std::string find_runtime();
 pid_t start_target(const std::string& path, const RecordOptions& options, const std::string& runtime,
                    const std::string& session);
 
+/// Becomes the command, by the wrapper if there is one, with the runtime preloaded and the environment's
+/// `variable` set. Throws SourceError if it cannot be executed; does not return otherwise.
+[[noreturn]] void become_target(const std::string& path, const RecordOptions& options,
+                                const std::string& runtime, const char* variable, const char* value);
+
+/// Throws SourceError, with what to do, if the process has no functions that can be hooked, or the filter
+/// matches none. Not with --force.
+void check_matches(pid_t pid, const RecordOptions& options);
+
 }  // namespace calltap::cli

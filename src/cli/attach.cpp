@@ -1,0 +1,53 @@
+// bring_runtime(): the runtime in a process that was started without it, or that has it asleep.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/control_client.h"
+#include "cli/module_sources.h"
+#include "cli/record_target.h"
+#include "inject/inject.h"
+
+namespace calltap::cli {
+
+bool bring_runtime(pid_t pid) {
+  if (find_control_thread(pid) != 0) return false;
+  if (::kill(pid, 0) != 0 && errno == ESRCH)
+    throw SourceError(fmt::format("process {}: no such process", pid));
+  inject::Request request;
+  request.pid = pid;
+  request.library = find_runtime();
+  request.soname = "libcalltap.so";
+  request.function = "ct_start_control";
+  try {
+    const inject::Result result = inject::call_in(request);
+    if (const auto error = static_cast<std::int64_t>(result.value); error < 0) {
+      throw SourceError(fmt::format("process {}: the runtime cannot start its thread there: {}", pid,
+                                    std::strerror(static_cast<int>(-error))));
+    }
+  } catch (const inject::InjectError& error) {
+    throw SourceError(error.what());
+  }
+  // The thread has its name before its id is known, but not for certain its signal mask.
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries && find_control_thread(pid) == 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+Attachment::~Attachment() {
+  if (!is_ours_ || ::kill(pid_, 0) != 0) return;
+  try {
+    ControlClient(pid_).ask(buffer::Request::kDetach);
+  } catch (const std::exception& error) {
+    if (::kill(pid_, 0) == 0) fail(error.what());
+  }
+}
+
+}  // namespace calltap::cli

@@ -1,0 +1,76 @@
+// The tool's side of buffer/control_protocol.h: asking a running process that carries the runtime.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "buffer/control_protocol.h"
+#include "cli/descriptor.h"
+
+namespace calltap::cli {
+
+/// A socket with this abstract name in the network namespace of the process, which may be another than ours.
+/// Throws SourceError.
+Descriptor listen_near(pid_t pid, const std::string& name);
+
+/// The process's control thread, or 0 if it has none.
+pid_t find_control_thread(pid_t pid);
+
+/// One connection. All members throw SourceError: the process has no control thread, does not answer within
+/// 10 seconds, is another user's, ends meanwhile, carries a runtime with another protocol, or refuses.
+class ControlClient {
+ public:
+  explicit ControlClient(pid_t pid);
+
+  /// Sends a request and returns the reply's text. `timeout_ms` is for each message of the reply.
+  std::string ask(buffer::Request request, const std::string& text = {}, int timeout_ms = 30'000);
+  /// Of the runtime in the process.
+  [[nodiscard]] const std::string& version() const { return version_; }
+
+ private:
+  pid_t pid_;
+  Descriptor socket_;
+  std::string version_;
+};
+
+/// What the process answers to Request::kStatus: the lines "key=value" in their order.
+class ProcessStatus {
+ public:
+  explicit ProcessStatus(const std::string& text);
+  /// The first value, "" if there is none.
+  [[nodiscard]] std::string get(const std::string& key) const;
+  [[nodiscard]] std::vector<std::string> all(const std::string& key) const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> lines_;
+};
+
+/// The fields of a line with tabs between them.
+std::vector<std::string> fields_of(const std::string& line);
+
+/// Sees to it that the process has a control thread: loads the runtime into it if it has none, and starts the
+/// thread. Returns true if it was not there before. Throws SourceError.
+bool bring_runtime(pid_t pid);
+
+/// For a command that looks at a process for a while: brings the runtime if there is none, and in that case
+/// detaches at the end, so that the process is as it was. Throws SourceError; the end only says on standard
+/// error what went wrong.
+class Attachment {
+ public:
+  explicit Attachment(pid_t pid) : pid_(pid), is_ours_(bring_runtime(pid)) {}
+  ~Attachment();
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+
+ private:
+  pid_t pid_;
+  bool is_ours_;
+};
+
+}  // namespace calltap::cli
