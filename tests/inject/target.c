@@ -41,11 +41,6 @@ struct State {
   void (*run)(void);
 };
 
-static void* run_state(void* state) {
-  ((const struct State*)state)->run();
-  return NULL;
-}
-
 static bool over(void) {
   struct pollfd input = {.fd = 0, .events = POLLIN};
   return poll(&input, 1, 0) > 0;
@@ -167,6 +162,17 @@ static void suspend(void) {
   }
 }
 
+static void wait_pause(void) {
+  struct sigaction action = {.sa_handler = count_usr1};
+  sigaction(SIGUSR1, &action, NULL);
+  while (!over()) {
+    unsigned long before = handled;
+    syscall(SYS_pause);
+    if (!alarms && handled == before) ++interrupted;
+    ++rounds;
+  }
+}
+
 static void receive_timed(void) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) wrong("socketpair");
@@ -184,6 +190,15 @@ static void wait_semaphore(void) {
     check_result(semtimedop(set, &down, 1, &time), "semtimedop");
   }
   semctl(set, 0, IPC_RMID);
+}
+
+static void* run_state(void* state) {
+  ((const struct State*)state)->run();
+  sigset_t set;
+  sigprocmask(SIG_SETMASK, NULL, &set);
+  // No state blocks these.
+  if (sigismember(&set, SIGALRM) || sigismember(&set, SIGTERM)) wrong("signal mask");
+  return NULL;
 }
 
 static void allocate(void) {
@@ -276,6 +291,7 @@ static void keep_errno(void) {
   while (!over()) {
     errno = ENOTTY;
     for (volatile int i = 0; i < 3000000; ++i) continue;
+    __asm__ volatile("" : : : "memory");  // it may have changed
     if (errno != ENOTTY) wrong("errno");
     ++rounds;
   }
@@ -455,6 +471,7 @@ static const struct State kStates[] = {{"busy", busy},
                                        {"epoll_timed", epoll_timed},
                                        {"sigtimedwait", wait_signal},
                                        {"sigsuspend", suspend},
+                                       {"pause", wait_pause},
                                        {"recv_timed", receive_timed},
                                        {"semtimedop", wait_semaphore},
                                        {"malloc", allocate},
@@ -517,7 +534,7 @@ int main(int argc, char** argv) {
   pthread_t others[64];
   for (int i = 1; i < threads && i < 64; ++i)
     pthread_create(&others[i], NULL, run_state, (void*)(uintptr_t)state);
-  state->run();
+  run_state((void*)(uintptr_t)state);
   for (int i = 1; i < threads && i < 64; ++i) pthread_join(others[i], NULL);
   if (alarms && handled == 0) wrong("no alarm");
   printf("rounds=%lu eintr=%lu errors=%lu\n", rounds, interrupted, errors);
