@@ -46,14 +46,11 @@ void LiveStat::add_functions(std::uint32_t count) {
   before_.resize(size);
   open_.resize(size);
   open_before_.resize(size);
-  for (const auto& thread : threads_) {
-    if (thread) thread->add_functions(count);
-  }
 }
 
 void LiveStat::thread_started(std::uint16_t thread, const trace::LiveThread&) {
   if (threads_.size() <= thread) threads_.resize(std::size_t{thread} + 1);
-  threads_[thread] = std::make_unique<Calls>(times_, function_count_);
+  threads_[thread] = std::make_unique<Calls>(times_);
   ++thread_count_;
 }
 

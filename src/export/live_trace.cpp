@@ -64,13 +64,12 @@ std::string discarded_line(const trace::DiscardCounts& counts) {
   return line;
 }
 
-LiveTrace::Thread::Thread(const trace::LiveThread& thread, const ReplayLimits& limits,
-                          std::uint32_t function_count)
+LiveTrace::Thread::Thread(const trace::LiveThread& thread, const ReplayLimits& limits)
     : what{thread.tid, printable(thread.name)},
       columns(fmt::format("  {:<15} {:>8} ", what.name, what.tid)),
       json(fmt::format(R"(,"tid":{},"thread":{})", what.tid, in_quotes(what.name))),
       lines(limits),
-      calls(std::make_unique<LiveCalls<ReplayLines>>(lines, function_count)) {}
+      calls(std::make_unique<LiveCalls<ReplayLines>>(lines)) {}
 
 LiveTrace::LiveTrace(LiveOutput& out, const trace::LiveFunctions& functions, const trace::TickClock& clock,
                      const LiveTraceOptions& options)
@@ -78,8 +77,7 @@ LiveTrace::LiveTrace(LiveOutput& out, const trace::LiveFunctions& functions, con
       functions_(functions),
       clock_(clock),
       options_(options),
-      patience_(clock.ticks_of(kPatienceNs)),
-      function_count_(functions.count()) {
+      patience_(clock.ticks_of(kPatienceNs)) {
   limits_.max_depth = options.max_depth;
   limits_.min_duration = clock.ticks_of(options.min_time_ns);
   if (options.format == LiveFormat::kCalls) {
@@ -91,7 +89,7 @@ LiveTrace::LiveTrace(LiveOutput& out, const trace::LiveFunctions& functions, con
 
 void LiveTrace::thread_started(std::uint16_t thread, const trace::LiveThread& what) {
   if (by_number_.size() <= thread) by_number_.resize(std::size_t{thread} + 1);
-  threads_.push_back(std::make_unique<Thread>(what, limits_, function_count_));
+  threads_.push_back(std::make_unique<Thread>(what, limits_));
   by_number_[thread] = threads_.back().get();
 }
 
@@ -104,12 +102,6 @@ void LiveTrace::thread_ended(std::uint16_t thread) {
 }
 
 void LiveTrace::events(std::span<const LiveEvent> events) {
-  if (const std::uint32_t count = functions_.count(); count != function_count_) {
-    function_count_ = count;
-    for (const auto& thread : threads_) {
-      if (thread->calls) thread->calls->add_functions(count);
-    }
-  }
   for (std::size_t i = 0; i < events.size();) {
     const std::uint16_t number = events[i].thread;
     Thread& thread = *by_number_[number];
@@ -295,7 +287,7 @@ void LiveTrace::print_json(const Thread& thread, const ReplayLine& line) {
 }
 
 const std::string& LiveTrace::quoted_name(std::uint32_t function) {
-  if (quoted_names_.size() <= function) quoted_names_.resize(std::size_t{function_count_} + 1);
+  if (quoted_names_.size() <= function) quoted_names_.resize(std::size_t{functions_.count()} + 1);
   std::string& text = quoted_names_[function];
   if (text.empty()) text = in_quotes(functions_.name(function));
   return text;

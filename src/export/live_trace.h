@@ -60,7 +60,7 @@ class LiveTrace : public trace::LiveSink {
 
  private:
   struct Thread {
-    Thread(const trace::LiveThread& thread, const ReplayLimits& limits, std::uint32_t function_count);
+    Thread(const trace::LiveThread& thread, const ReplayLimits& limits);
     trace::LiveThread what;
     std::string columns;  // THREAD and TID
     std::string json;     // the same
@@ -87,7 +87,6 @@ class LiveTrace : public trace::LiveSink {
   LiveTraceOptions options_;
   ReplayLimits limits_;
   std::uint64_t patience_;  // ticks for which an entry is held back, to see whether it is a leaf's
-  std::uint32_t function_count_;
   std::vector<std::unique_ptr<Thread>> threads_;  // also those that have ended, until they are printed
   std::vector<Thread*> by_number_;
   std::vector<std::pair<std::uint64_t, Thread*>> turns_;

@@ -49,6 +49,32 @@ struct CallSpan {
   CallEnd how = CallEnd::kReturned;
 };
 
+template <class Data>
+struct OpenCall {
+  std::uint64_t start = 0;     // ticks, less all gaps before it
+  std::uint64_t children = 0;  // ticks spent in frames above, modulo 2^64 while those are open
+  std::uint64_t counted = 0;   // as in CallSpan; only for resumed frames
+  std::uint32_t function = 0;
+  std::uint32_t below = 0;  // index of the frame underneath
+  std::uint32_t above = 0;  // index of the frame on top; next free frame when this one is free
+  std::uint32_t same = 0;   // index of the previous open frame of the same function, 0 if it is the outermost
+  std::uint32_t newer = 0;  // index of the next open frame of the same function, unless it is the latest
+  bool resumed = false;     // was open before the last gap
+  [[no_unique_address]] Data data{};
+};
+
+/// By function: the index of its innermost open frame, 0 if none. This one is fast, and as large as there are
+/// functions.
+class LatestFrames {
+ public:
+  explicit LatestFrames(std::uint32_t function_count) : frames_(std::size_t{function_count} + 1) {}
+  /// Until the next call.
+  std::uint32_t& operator[](std::uint32_t function) { return frames_[function]; }
+
+ private:
+  std::vector<std::uint32_t> frames_;
+};
+
 /// Sink:
 ///   struct FrameData                    what it keeps with a frame
 ///   void entered(Frame&, const Frame& parent, const Frame* same)
@@ -58,25 +84,12 @@ struct CallSpan {
 ///                                       frame.resumed is false, and at most one later for which it is true
 ///   void orphaned(std::uint32_t function, std::uint64_t time, CallEnd)
 /// The parent of an outermost call is a frame with function 0.
-template <class Sink>
+template <class Sink, class Latest = LatestFrames>
 class CallStack {
  public:
-  struct Frame {
-    std::uint64_t start = 0;     // ticks, less all gaps before it
-    std::uint64_t children = 0;  // ticks spent in frames above, modulo 2^64 while those are open
-    std::uint64_t counted = 0;   // as in CallSpan; only for resumed frames
-    std::uint32_t function = 0;
-    std::uint32_t below = 0;  // index of the frame underneath
-    std::uint32_t above = 0;  // index of the frame on top; next free frame when this one is free
-    std::uint32_t same =
-        0;  // index of the previous open frame of the same function, 0 if it is the outermost
-    std::uint32_t newer = 0;  // index of the next open frame of the same function, unless it is the latest
-    bool resumed = false;     // was open before the last gap
-    [[no_unique_address]] typename Sink::FrameData data{};
-  };
+  using Frame = OpenCall<typename Sink::FrameData>;
 
-  CallStack(Sink& sink, std::uint32_t function_count)
-      : sink_(sink), latest_(std::size_t{function_count} + 1) {
+  CallStack(Sink& sink, std::uint32_t function_count) : sink_(sink), latest_(function_count) {
     frames_.resize(kFirstFrames);
     frames_[0].resumed = true;  // where gap() stops
     link_free(1);
@@ -96,9 +109,10 @@ class CallStack {
     frame.function = function;
     frame.below = top_;
     frame.above = 0;
-    frame.same = latest_[function];
+    std::uint32_t& latest = latest_[function];
+    frame.same = latest;
+    latest = index;
     frames_[frame.same].newer = index;
-    latest_[function] = index;
     top_ = index;
     sink_.entered(frame, parent, frame.same == 0 ? nullptr : &frames_[frame.same]);
   }
@@ -138,9 +152,6 @@ class CallStack {
     }
     missing_ = 0;
   }
-
-  /// Functions numbered up to `function_count` exist from now on; never fewer than before.
-  void add_functions(std::uint32_t function_count) { latest_.resize(std::size_t{function_count} + 1); }
 
   /// handle(const Frame&, const CallSpan&) for every open call, innermost first: what it would be reported as
   /// if there were a gap at this time. For stacks that have seen no gap.
@@ -265,8 +276,8 @@ class CallStack {
   }
 
   Sink& sink_;
-  std::vector<Frame> frames_;          // [0] is the ground that outermost calls stand on
-  std::vector<std::uint32_t> latest_;  // by function: its innermost open frame, 0 if none
+  std::vector<Frame> frames_;  // [0] is the ground that outermost calls stand on
+  Latest latest_;
   std::uint32_t top_ = 0;
   std::uint32_t free_ = 0;
   std::uint64_t missing_ = 0;  // ticks in gaps so far

@@ -12,7 +12,7 @@ class LiveFunctions {
   /// Functions numbered 1 ... count() exist. Never less than before.
   [[nodiscard]] virtual std::uint32_t count() const = 0;
   /// An event has a higher number. The target announces a module's functions before their first event:
-  /// whatever it has said by now must have been looked at on return.
+  /// whatever it has said by now must have been looked at on return. Does not call the reader.
   virtual void refresh() = 0;
   /// 1 <= id <= count(). Valid until refresh() is called or the tool learns of a module.
   [[nodiscard]] virtual std::string_view name(std::uint32_t id) const = 0;

@@ -69,7 +69,7 @@ class LiveSink {
 };
 
 inline constexpr std::size_t kMostAtOnce = 4096;
-inline constexpr std::size_t kMostLiveThreads = 4 * buffer::kMaxThreads;
+inline constexpr std::size_t kMostLiveThreads = 2 * buffer::kMaxThreads;
 
 struct LiveSettings {
   std::uint64_t hold_back = 0;                      // ticks

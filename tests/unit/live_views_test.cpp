@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "export/live_stat.h"
 #include "export/live_trace.h"
@@ -294,11 +295,50 @@ TEST_F(LiveTraceView, DoesNotChangeThePipeForOthers) {
   EXPECT_EQ(::fcntl(pipe.input(), F_GETFL), before);
 }
 
+/// Random calls, of far more functions than are open at a time, through both kinds of stack.
+TEST(LiveCalls, FindTheFramesThatStacksOfRecordingsFind) {
+  struct Sink {
+    struct FrameData {};
+    using Frame = trace::CallStack<Sink>::Frame;
+    void entered(Frame& frame, const Frame&, const Frame* same) {
+      seen.emplace_back(frame.function, same == nullptr ? 0 : same->start);
+    }
+    void left(Frame& frame, const trace::CallSpan& span) { seen.emplace_back(frame.function, span.self); }
+    void orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd) {
+      seen.emplace_back(function, time);
+    }
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> seen;
+  };
+  constexpr std::uint32_t kFunctions = 100'000;
+  Sink recorded;
+  Sink live;
+  trace::CallStack<Sink> stack(recorded, kFunctions);
+  trace::CallStack<Sink, LatestLiveFrames> live_stack(live, 0);
+  std::mt19937 random(1);
+  std::vector<std::uint32_t> open;
+  for (std::uint64_t time = 1; time < 400'000; ++time) {
+    if (open.size() < 2 || (open.size() < 1'000 && random() % 2 == 0)) {
+      open.push_back(1 + static_cast<std::uint32_t>(random() % (time % 3 == 0 ? 10 : kFunctions)));
+      stack.entry(open.back(), time);
+      live_stack.entry(open.back(), time);
+      continue;
+    }
+    // The innermost, any that is open, or any at all.
+    const std::size_t at = random() % 4 != 0 ? open.size() - 1 : random() % open.size();
+    const bool any = random() % 50 == 0;
+    const std::uint32_t function = any ? 1 + static_cast<std::uint32_t>(random() % kFunctions) : open[at];
+    if (!any) open.erase(open.begin() + static_cast<std::ptrdiff_t>(at));
+    stack.exit(function, time, trace::CallEnd::kReturned);
+    live_stack.exit(function, time, trace::CallEnd::kReturned);
+  }
+  EXPECT_EQ(recorded.seen, live.seen);
+}
+
 TEST(LiveCalls, StartAnewWhereThereAreTooManyOpenCalls) {
   ReplayLimits limits;
   limits.max_depth = 1;
   ReplayLines lines(limits);
-  LiveCalls<ReplayLines> calls(lines, 1);
+  LiveCalls<ReplayLines> calls(lines);
   std::size_t frames = 0;
   bool bounded = false;
   for (std::uint64_t time = 1; time < 2 * kMostFrames && !bounded; ++time) {
