@@ -64,6 +64,23 @@ std::string discarded_line(const trace::DiscardCounts& counts) {
   return line;
 }
 
+std::string live_summary(const trace::LiveCounts& counts, std::uint64_t dropped_lines) {
+  std::string text = fmt::format("{} events of {} thread{}", grouped(counts.events),
+                                 grouped(counts.threads_started), counts.threads_started == 1 ? "" : "s");
+  if (counts.discarded != trace::DiscardCounts{})
+    text += fmt::format("; {}", discarded_line(counts.discarded));
+  if (counts.seen_of_lost != 0)
+    text += fmt::format(" ({} of them were shown before)", grouped(counts.seen_of_lost));
+  if (dropped_lines != 0)
+    text += fmt::format("; {} lines dropped: the output was too slow", grouped(dropped_lines));
+  if (counts.late != 0)
+    text += fmt::format("; {} events came late and are out of order", grouped(counts.late));
+  if (counts.damaged_packets != 0)
+    text += fmt::format("; {} packets were damaged, what could be read of them was shown",
+                        grouped(counts.damaged_packets));
+  return text;
+}
+
 LiveTrace::Thread::Thread(const trace::LiveThread& thread, const ReplayLimits& limits)
     : what{thread.tid, printable(thread.name)},
       columns(fmt::format("  {:<15} {:>8} ", what.name, what.tid)),
@@ -121,6 +138,7 @@ void LiveTrace::discarded(const trace::DiscardCounts& counts) {
 }
 
 void LiveTrace::reached(std::uint64_t time) {
+  if (time == kForEver) return;  // finish() follows
   for (const auto& thread : threads_) thread->lines.release_older(time, patience_);
   std::uint64_t first_held = kForEver;
   // Without a minimum nothing older is held; with one, lines do not wait for what may never be shown.
@@ -133,7 +151,10 @@ void LiveTrace::reached(std::uint64_t time) {
 }
 
 void LiveTrace::finish(std::uint64_t patience_ns) {
-  for (const auto& thread : threads_) thread->lines.release_older(kForEver, 0);
+  // Calls that still run are not known to last as long as they must.
+  if (limits_.min_duration == 0) {
+    for (const auto& thread : threads_) thread->lines.release_older(kForEver, 0);
+  }
   print_ready(kForEver);
   tell_losses();
   out_.finish(patience_ns);

@@ -103,4 +103,7 @@ std::string grouped(std::uint64_t number);
 /// "12,345 events discarded: buffer full 12,340, no frame 5"; the only reason has no number of its own.
 std::string discarded_line(const trace::DiscardCounts& counts);
 
+/// What was seen and what was lost, in one line, for the end. Of LiveStat no lines are dropped.
+std::string live_summary(const trace::LiveCounts& counts, std::uint64_t dropped_lines);
+
 }  // namespace calltap::export_

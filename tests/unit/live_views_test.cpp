@@ -215,6 +215,29 @@ TEST_F(LiveTraceView, LimitsDepthAndDuration) {
             "         5.000001  main                  10 *   15.000 ms      main()\n");
 }
 
+TEST_F(LiveTraceView, ACallThatStillRunsIsNotShownAsALongOne) {
+  const std::string text = traced({.min_time_ns = 500 * kMs}, [](LiveTrace& view) {
+    send(view, {entry(0, 1, 1'000), entry(1, 2, 800 * kMs)});
+    view.reached(900 * kMs);
+    view.reached(~std::uint64_t{0});
+  });
+  EXPECT_NE(text.find("> main()"), std::string::npos) << text;
+  EXPECT_EQ(text.find("work"), std::string::npos) << text;
+}
+
+TEST(LiveSummary, SaysWhatIsMissing) {
+  trace::LiveCounts counts;
+  counts.events = 1'234;
+  counts.threads_started = 1;
+  EXPECT_EQ(live_summary(counts, 0), "1,234 events of 1 thread");
+  counts.discarded = lost(DiscardReason::kNoFrame, 10'000);
+  counts.late = 2;
+  EXPECT_EQ(live_summary(counts, 3),
+            "1,234 events of 1 thread; 10,000 events discarded: no frame; 3 lines dropped: the output was "
+            "too slow; 2 "
+            "events came late and are out of order");
+}
+
 TEST_F(LiveTraceView, ThreadNumbersAreUsedAgain) {
   const std::string text = traced({.format = LiveFormat::kGraph}, [](LiveTrace& view) {
     send(view, {entry(1, 2, 1'000)});
