@@ -15,8 +15,8 @@
 
 namespace calltap::cli {
 
-bool bring_runtime(pid_t pid) {
-  if (find_control_thread(pid) != 0) return false;
+std::optional<std::chrono::nanoseconds> bring_runtime(pid_t pid) {
+  if (find_control_thread(pid) != 0) return std::nullopt;
   if (::kill(pid, 0) != 0 && errno == ESRCH)
     throw SourceError(fmt::format("process {}: no such process", pid));
   inject::Request request;
@@ -24,8 +24,9 @@ bool bring_runtime(pid_t pid) {
   request.library = find_runtime();
   request.soname = "libcalltap.so";
   request.function = "ct_start_control";
+  inject::Result result;
   try {
-    const inject::Result result = inject::call_in(request);
+    result = inject::call_in(request);
     if (const auto error = static_cast<std::int64_t>(result.value); error < 0) {
       throw SourceError(fmt::format("process {}: the runtime cannot start its thread there: {}", pid,
                                     std::strerror(static_cast<int>(-error))));
@@ -38,7 +39,7 @@ bool bring_runtime(pid_t pid) {
   for (int i = 0; i < kTries && find_control_thread(pid) == 0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  return true;
+  return result.stopped;
 }
 
 Attachment::~Attachment() {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <memory>
 
 #include "cli/commands.h"
@@ -18,8 +19,12 @@ std::string count_words(std::size_t count, const char* one) {
   return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
 }
 
+double milliseconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+
 int attach(pid_t pid) {
-  const bool is_new = bring_runtime(pid);
+  const auto stopped = bring_runtime(pid);
   std::size_t functions = 0;
   std::size_t modules = 0;
   for (const SourceModule& module : modules_of_process(pid).modules) {
@@ -28,8 +33,9 @@ int attach(pid_t pid) {
     functions += rows.size();
     modules += rows.empty() ? 0 : 1;
   }
-  fmt::print("{} process {}: {} in {} can be traced\n", is_new ? "attached to" : "already attached to", pid,
-             count_words(functions, "function"), count_words(modules, "module"));
+  fmt::print("{} process {}: {} in {} can be traced{}\n", stopped ? "attached to" : "already attached to",
+             pid, count_words(functions, "function"), count_words(modules, "module"),
+             stopped ? fmt::format("; one thread was stopped for {:.1f} ms", milliseconds(*stopped)) : "");
   return 0;
 }
 

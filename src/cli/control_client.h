@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -55,15 +56,16 @@ class ProcessStatus {
 std::vector<std::string> fields_of(const std::string& line);
 
 /// Sees to it that the process has a control thread: loads the runtime into it if it has none, and starts the
-/// thread. Returns true if it was not there before. Throws SourceError.
-bool bring_runtime(pid_t pid);
+/// thread. Returns how long one of its threads did nothing else for that, or nothing if there was a control
+/// thread already. Throws SourceError.
+std::optional<std::chrono::nanoseconds> bring_runtime(pid_t pid);
 
 /// For a command that looks at a process for a while: brings the runtime if there is none, and in that case
 /// detaches at the end, so that the process is as it was. Throws SourceError; the end only says on standard
 /// error what went wrong.
 class Attachment {
  public:
-  explicit Attachment(pid_t pid) : pid_(pid), is_ours_(bring_runtime(pid)) {}
+  explicit Attachment(pid_t pid) : pid_(pid), is_ours_(bring_runtime(pid).has_value()) {}
   ~Attachment();
   Attachment(const Attachment&) = delete;
   Attachment& operator=(const Attachment&) = delete;
