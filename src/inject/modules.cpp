@@ -115,9 +115,13 @@ std::optional<Module> module_in(const Mapping& first, const std::vector<Mapping>
     if (segment.p_type == PT_INTERP) module.has_interpreter = true;
     if (segment.p_type == PT_GNU_EH_FRAME) module.frame_header = address;
     if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
-    // A file that was only mapped for reading has no code where its header says.
+    // A file that was only mapped for reading has no code where its header says. (Programs that put their
+    // code on huge pages have it in memory without a file.)
     const Mapping* mapped = find_mapping(mappings, address);
     if (mapped == nullptr || !mapped->executable) return std::nullopt;
+    const bool is_this_file =
+        mapped->path == first.path && mapped->offset + (address - mapped->begin) == segment.p_offset;
+    if (!is_this_file && !mapped->path.empty()) return std::nullopt;
     module.code.push_back({address, address + segment.p_memsz});
   }
   if (dynamic != nullptr)
