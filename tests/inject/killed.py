@@ -50,6 +50,8 @@ def test_target_killed(injection):
         with Target(injection, "poll", ends=False) as target:
             result = injection.call(target.pid, environment={"CALLTAP_RUN_AT": str(at), "CALLTAP_RUN":
                                                              f"kill -KILL {target.pid}"}, timeout=2000)
+            if isinstance(result, tuple) and target.process.poll() is None:
+                continue  # made fewer requests than the first one
             expect(target.process.wait(60) == -signal.SIGKILL, f"request {at}: it was not killed")
             # At the very end nothing is left to do.
             expect(isinstance(result, tuple) and at > requests - 3 or isinstance(result, str) and
