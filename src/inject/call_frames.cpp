@@ -548,7 +548,8 @@ CallChain call_chain(const std::vector<Module>& modules, const TargetMemory& mem
         break;
       }
       registers = *caller;
-      if (!exact && registers.value[FrameRegisters::kStack] <= stack) break;
+      // Equal: a trampoline of Calltap's keeps nothing on the stack. kMostFrames ends a circle.
+      if (!exact && registers.value[FrameRegisters::kStack] < stack) break;
     }
   } catch (const Unreadable&) {
     // What is there so far is right, and not complete.
