@@ -43,11 +43,12 @@ std::optional<std::chrono::nanoseconds> bring_runtime(pid_t pid) {
 }
 
 Attachment::~Attachment() {
-  if (!is_ours_ || ::kill(pid_, 0) != 0) return;
+  // It may have ended, or somebody else has detached it.
+  if (!is_ours_ || find_control_thread(pid_) == 0) return;
   try {
     ControlClient(pid_).ask(buffer::Request::kDetach);
   } catch (const std::exception& error) {
-    if (::kill(pid_, 0) == 0) fail(error.what());
+    if (find_control_thread(pid_) != 0) fail(error.what());
   }
 }
 

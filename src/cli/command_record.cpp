@@ -121,11 +121,20 @@ bool is_incomplete(const RecordSession& session) {
   return session.totals().write_error.load() != 0 || session.refused_any() || session.patched_none();
 }
 
+/// Before anything is made on disk for a recording that will be refused.
+void refuse_second_recording(pid_t pid) {
+  const ProcessStatus status(ControlClient(pid).ask(buffer::Request::kStatus));
+  if (status.get("recording") != "off" && status.get("tool_gone") != "1") {
+    throw SourceError(fmt::format("process {}: it is being recorded by another tool", pid));
+  }
+}
+
 int record_attached(const RecordOptions& options) {
   const auto pid = static_cast<pid_t>(options.pid);
   make_filter(options.functions, options.excluded);  // reports syntax errors
   check_matches(pid, options);
   const Attachment attachment(pid);
+  refuse_second_recording(pid);
   const fs::path directory = fs::absolute(options.directory);
   trace::SessionDescription description = begin_recording(options, directory);
   RecordSession session(options, directory, pid);

@@ -76,6 +76,10 @@ std::string status_line(const std::string& path, const std::string& key) {
   return {};
 }
 
+bool is_stopped(pid_t pid) {
+  return status_line(fmt::format("/proc/{}/status", pid), "State:").find('T') != std::string::npos;
+}
+
 /// Another thread of that name would end the process at our signal. The control thread blocks all signals but
 /// the four that it cannot or must not, and, as the kernel shows it, the one that it waits for.
 bool has_control_mask(const std::string& task) {
@@ -108,6 +112,8 @@ Descriptor accept_from(const Descriptor& listener, pid_t pid) {
     if (left.count() <= 0) break;
     if (!wait_readable(listener.get(), std::min<int>(kStepMs, static_cast<int>(left.count())))) {
       if (!exists(pid)) refuse(pid, "it has ended");
+      if (is_stopped(pid))
+        refuse(pid, fmt::format("it is stopped by a signal: continue it first (kill -CONT {})", pid));
       continue;
     }
     Descriptor socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -147,6 +153,23 @@ pid_t find_control_thread(pid_t pid) {
     }
   }
   return 0;
+}
+
+bool has_left(pid_t pid, pid_t control_thread) {
+  if (::syscall(SYS_tgkill, pid, control_thread, 0) == 0 || errno != ESRCH) return false;
+  // A process that ends loses its threads one by one. The ninth field, and the name may hold anything.
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  const std::string stat{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::size_t name_end = stat.rfind(')');
+  unsigned long flags = 0;
+  constexpr unsigned long kExiting = 4;
+  return name_end != std::string::npos &&
+         std::sscanf(stat.c_str() + name_end + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
+         (flags & kExiting) == 0;
+}
+
+std::string describe_left(pid_t pid) {
+  return fmt::format("process {} was detached, or has executed another program", pid);
 }
 
 ControlClient::ControlClient(pid_t pid) : pid_(pid) {

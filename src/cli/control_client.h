@@ -23,6 +23,10 @@ Descriptor listen_near(pid_t pid, const std::string& name);
 /// The process's control thread, or 0 if it has none.
 pid_t find_control_thread(pid_t pid);
 
+/// True once the process runs on without this control thread, which it had: it was detached, or has executed
+/// another program. False while it is ending.
+bool has_left(pid_t pid, pid_t control_thread);
+
 /// One connection. All members throw SourceError: the process has no control thread, does not answer within
 /// 10 seconds, is another user's, ends meanwhile, carries a runtime with another protocol, or refuses.
 class ControlClient {
@@ -74,5 +78,8 @@ class Attachment {
   pid_t pid_;
   bool is_ours_;
 };
+
+/// What is said of a process of which has_left() is true.
+std::string describe_left(pid_t pid);
 
 }  // namespace calltap::cli

@@ -124,6 +124,7 @@ void LiveSession::run(trace::LiveSink& sink, const std::function<bool()>& is_don
   memory_.tie_life_to_thread();
   reader_.emplace(memory_, names_, sink, settings);
   auto start = ask_beside(pid_, buffer::Request::kRecord, name_);
+  const pid_t control_thread = find_control_thread(pid_);
   poll_while(start);
   start.get();
   const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(options_.duration_ns);
@@ -132,8 +133,10 @@ void LiveSession::run(trace::LiveSink& sink, const std::function<bool()>& is_don
     const bool more = pass();
     if (is_done()) break;
     poll(more ? 0 : kPassMs);
+    left_ = has_left(pid_, control_thread);
+    if (left_) break;
   }
-  if (!ended_) {
+  if (!ended_ && !left_) {
     auto stop = ask_beside(pid_, buffer::Request::kStop, {});
     poll_while(stop);
     try {

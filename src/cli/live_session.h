@@ -52,6 +52,8 @@ class LiveSession {
 
   /// The process has ended by itself.
   [[nodiscard]] bool process_ended() const { return ended_; }
+  /// It runs on without the runtime, or has been detached by somebody else.
+  [[nodiscard]] bool process_left() const { return left_; }
 
  private:
   friend class LiveNames;
@@ -83,6 +85,7 @@ class LiveSession {
   bool welcomed_ = false;
   bool interrupted_ = false;
   bool ended_ = false;
+  bool left_ = false;
 };
 
 }  // namespace calltap::cli

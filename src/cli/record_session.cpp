@@ -124,17 +124,25 @@ void RecordSession::ask_attached_to_record() {
 }
 
 void RecordSession::run_attached() {
+  const pid_t control_thread = find_control_thread(attached_);
   ask_attached_to_record();
+  bool left = false;
   const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(options_.duration_ns);
   while (!stopped_ && (!processes_.empty() || !clients_.empty())) {
     if (options_.duration_ns != 0 && std::chrono::steady_clock::now() >= end) break;
     poll_once();
+    if (left || !has_left(attached_, control_thread)) continue;
+    left = true;  // its children may go on
+    fail(describe_left(attached_).c_str());
+    const auto process = std::find_if(processes_.begin(), processes_.end(),
+                                      [this](const Process& p) { return p.recording->pid() == attached_; });
+    if (process != processes_.end()) end_process(process, {trace::EndKind::kToolStopped, 0});
   }
   for (const Process& process : processes_) {
     const auto pid = static_cast<pid_t>(process.recording->pid());
     try {
-      if (pid != attached_) bring_runtime(pid);  // a child
-      ControlClient(pid).ask(buffer::Request::kStop);
+      const bool brought = pid != attached_ && bring_runtime(pid);  // a child has no control thread
+      ControlClient(pid).ask(brought ? buffer::Request::kDetach : buffer::Request::kStop);
     } catch (const SourceError& error) {
       // It may just have ended.
       if (::kill(pid, 0) == 0) fail(fmt::format("{}; its functions stay hooked", error.what()).c_str());
