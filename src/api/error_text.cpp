@@ -125,8 +125,10 @@ void describe(const base::Error& error, const ops::Failure& failure, std::span<c
   char kept[kMaxText];
   std::memcpy(kept, last_text, sizeof kept);
   last_text[0] = '\0';
-  append(failure.module);
-  append(": ");
+  if (failure.module[0] != '\0') {
+    append(failure.module);
+    append(": ");
+  }
   append_description(error, failure);
   const std::size_t length = std::min(std::strlen(last_text), out.size() - 1);
   std::memcpy(out.data(), last_text, length);

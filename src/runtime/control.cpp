@@ -103,6 +103,9 @@ std::string_view name_of(recorder::ClientStatus status) {
   return "off";
 }
 
+/// The tool of the present recording has ended without stopping it.
+bool is_tool_gone() { return (recorder::process().pool.control().tool_life.load() & FUTEX_OWNER_DIED) != 0; }
+
 /// Threads that write events now, and what was lost since the recording began.
 void put_buffers(Reply& reply) {
   const buffer::Pool pool = recorder::process().pool;
@@ -120,7 +123,7 @@ void put_buffers(Reply& reply) {
   }
   reply.line("threads", threads);
   reply.line("discarded", discarded);
-  reply.line("tool_gone", std::uint64_t{control.stopped.load() != 0});
+  reply.line("tool_gone", std::uint64_t{control.stopped.load() != 0 || is_tool_gone()});
   reply.line("buffer_bytes", std::uint64_t{control.packet_count} * event::kPacketBytes);
 }
 
@@ -184,8 +187,7 @@ bool end(Reply& reply, const Result<void>& result, const ops::Failure& failure) 
 Result<void> record(std::string_view session, ops::Failure& failure) {
   if (recorder::status() != recorder::ClientStatus::kDetached) {
     // A tool that is gone has left it behind.
-    if (recorder::process().mode.load() == recorder::Mode::kOn &&
-        (recorder::process().pool.control().tool_life.load() & FUTEX_OWNER_DIED) == 0) {
+    if (recorder::process().mode.load() == recorder::Mode::kOn && !is_tool_gone()) {
       failure.reason = "the process is being recorded";
       return ErrorCode::kAlreadyRegistered;
     }
@@ -211,9 +213,16 @@ Result<void> set_mode(std::string_view mode, ops::Failure& failure) {
     return ErrorCode::kInvalidArgument;
   }
   if (mode != "wait" && mode != "discard") return ErrorCode::kProtocol;
-  __atomic_store_n(&on_full, mode == "wait" ? buffer::OnFull::kWait : buffer::OnFull::kDiscard,
-                   __ATOMIC_RELAXED);
+  buffer::OnFull wanted = mode == "wait" ? buffer::OnFull::kWait : buffer::OnFull::kDiscard;
+  __atomic_store(&on_full, &wanted, __ATOMIC_RELAXED);
   return {};
+}
+
+/// Says so in the reply if there is no recording that could be changed.
+bool is_recorded(Reply& reply) {
+  if (recorder::status() != recorder::ClientStatus::kDetached) return true;
+  reply.put("it is not being recorded");
+  return false;
 }
 
 /// False: the connection is done with.
@@ -236,11 +245,14 @@ bool answer(Connection& connection, Request request, std::span<const std::uint8_
     case Request::kStop:
       return end(reply, stop_recording(failure), failure);
     case Request::kFilter:
+      if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
       return end(reply, set_filter(text, failure), failure);
     case Request::kPause:
     case Request::kResume:
+      if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
       return end(reply, recorder::set_paused(request == Request::kPause, failure), failure);
     case Request::kMode:
+      if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
       return end(reply, set_mode(words, failure), failure);
     case Request::kDetach: {
       auto done = stop_recording(failure);
