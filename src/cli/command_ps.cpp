@@ -123,7 +123,7 @@ void print_json(const std::vector<Row>& rows) {
 void add_ps(CLI::App& app, int& status) {
   const auto json = std::make_shared<bool>(false);
   CLI::App* command =
-      app.add_subcommand("ps", "Processes that carry the runtime, or have functions to trace");
+      app.add_subcommand("ps", "Show the processes that carry the runtime, or have functions to trace");
   command->add_flag("--json", *json, "print a JSON array");
   command->callback([json, &status] {
     try {

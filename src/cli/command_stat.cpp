@@ -73,7 +73,7 @@ void add_stat(CLI::App& app, int& status) {
   RecordOptions& record = options->record;
   record.buffers.on_full = buffer::OnFull::kDiscard;
   CLI::App* command =
-      app.add_subcommand("stat", "Live table of a process's functions: calls and times, until ctrl-C");
+      app.add_subcommand("stat", "Show a live table of a process's functions: calls and times, until ctrl-C");
   add_pid(*command, "pid", record.pid, "the process")->required();
   add_patterns(*command, "-F,--function", record.functions, "only functions that match (may be given often)");
   add_patterns(*command, "-N,--notrace", record.excluded, "no function that matches (may be given often)");

@@ -100,7 +100,7 @@ void add_status(CLI::App& app, int& status) {
     bool functions = false;
   };
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("status", "What the runtime in a process is doing");
+  CLI::App* command = app.add_subcommand("status", "Show what the runtime in a process is doing");
   add_pid(*command, "pid", options->pid, "the process")->required();
   command->add_flag("--functions", options->functions, "also every hooked function and by whom");
   command->add_flag("--json", options->json, "print one JSON object");
