@@ -50,7 +50,8 @@ struct Hello {
   std::uint8_t parent_uuid[16] = {};  // kFork: the recording whose modules the child has; kModules: its own
 };
 
-/// Followed by `filter_bytes` of text: for each filter 'F' or 'N', the pattern, and a zero byte.
+/// Followed by `filter_bytes` of text, entries with a zero byte behind each: 'F' or 'N' and the pattern of a
+/// filter, or 'T' and a trigger, "action:count:pattern" with an empty count for every time.
 struct Welcome {
   MessageHeader header{.type = MessageType::kWelcome, .size = sizeof(Welcome)};
   std::uint64_t memory_bytes = 0;

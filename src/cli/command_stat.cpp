@@ -77,6 +77,7 @@ void add_stat(CLI::App& app, int& status) {
   add_pid(*command, "pid", record.pid, "the process")->required();
   add_patterns(*command, "-F,--function", record.functions, "only functions that match (may be given often)");
   add_patterns(*command, "-N,--notrace", record.excluded, "no function that matches (may be given often)");
+  add_triggers(*command, record.triggers);
   add_duration(*command, "--interval", options->interval_ns, "how often the table is made")
       ->default_str("1s");
   add_duration(*command, "--duration", record.duration_ns, "stop after that long");

@@ -61,6 +61,7 @@ void add_trace(CLI::App& app, int& status) {
   add_pid(*command, "pid", record.pid, "the process")->required();
   add_patterns(*command, "-F,--function", record.functions, "only functions that match (may be given often)");
   add_patterns(*command, "-N,--notrace", record.excluded, "no function that matches (may be given often)");
+  add_triggers(*command, record.triggers);
   add_duration(*command, "--duration", record.duration_ns, "stop after that long");
   CLI::Option* graph = command->add_flag("--graph", options->graph, "calls nested in each other, as in C");
   constexpr std::uint64_t kMostLevels = 1'000'000;

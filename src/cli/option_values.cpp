@@ -180,4 +180,57 @@ CLI::Option* add_patterns(CLI::App& command, const std::string& option, std::vec
       ->allow_extra_args(false);
 }
 
+namespace {
+
+constexpr const char* kActions[] = {"traceon", "traceoff", "snapshot"};
+
+/// "GLOB:ACTION[:COUNT]", where the glob may have colons: read from behind.
+std::string read_trigger(const std::string& text) {
+  std::string rest = text;
+  std::string count;
+  const auto take_last = [&rest] {
+    const std::size_t colon = rest.rfind(':');
+    if (colon == std::string::npos) return std::string();
+    std::string last = rest.substr(colon + 1);
+    rest.resize(colon);
+    return last;
+  };
+  std::string action = take_last();
+  if (!action.empty() && action.find_first_not_of("0123456789") == std::string::npos) {
+    count = action;
+    action = take_last();
+  }
+  const bool known = std::find(std::begin(kActions), std::end(kActions), action) != std::end(kActions);
+  constexpr std::size_t kMostDigits = 18;
+  if (!known || rest.empty() || count.size() > kMostDigits) {
+    refuse("--trigger", text,
+           fmt::format("GLOB:ACTION[:COUNT] with ACTION one of {}", fmt::join(kActions, ", ")));
+  }
+  return fmt::format("{}:{}:{}", action, count, rest);
+}
+
+}  // namespace
+
+void add_triggers(CLI::App& command, std::vector<std::string>& triggers) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--trigger",
+          [&triggers](const std::vector<std::string>& given) {
+            for (const std::string& text : given) triggers.push_back(read_trigger(text));
+          },
+          "when a function that matches GLOB is called: traceon, traceoff or snapshot, at most COUNT times "
+          "(may be given often)")
+      ->type_name("GLOB:ACTION[:COUNT]")
+      ->allow_extra_args(false);
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--while",
+          [&triggers](const std::vector<std::string>& given) {
+            for (const std::string& glob : given) triggers.push_back("while::" + glob);
+          },
+          "record only inside functions that match: themselves and what they call (may be given often)")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+}
+
 }  // namespace calltap::cli

@@ -40,6 +40,9 @@ CLI::Option* add_pid(CLI::App& command, const std::string& option, std::uint64_t
 CLI::Option* add_patterns(CLI::App& command, const std::string& option, std::vector<std::string>& patterns,
                           const std::string& description);
 
+/// --trigger GLOB:ACTION[:COUNT] and --while GLOB, as buffer::Welcome has triggers.
+void add_triggers(CLI::App& command, std::vector<std::string>& triggers);
+
 /// "128K", "8M", "1000000": a size as add_size() reads it.
 std::string size_words(std::uint64_t bytes);
 

@@ -14,6 +14,7 @@ struct RecordOptions {
   std::string directory = "calltap.data";
   std::vector<std::string> functions;  // -F
   std::vector<std::string> excluded;   // -N
+  std::vector<std::string> triggers;   // --trigger and --while, as buffer::Welcome has them
   trace::BufferSettings buffers;
   std::uint64_t max_bytes = 0;
   bool force = false;

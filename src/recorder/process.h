@@ -21,6 +21,7 @@ struct Process {
   std::atomic<std::uint32_t> connecting;  // tid of the thread that talks to the tool
   std::uint32_t pid;                      // whose mode it is
   std::atomic<std::uint32_t> inside;      // calls that may be working with the pool, but for the fast paths
+  std::atomic<std::uint32_t> frozen;      // those that are about to do so wait
   buffer::Pool pool;
 };
 
@@ -41,6 +42,26 @@ Process& process();
 /// control may still come, so its addresses must stay readable and writable. Call after the recorder's client
 /// was unregistered; one thread at a time.
 [[nodiscard]] bool leave_pool();
+
+/// What decides whether a thread writes events now; as it was in a forked child. `shut`: a trigger has turned
+/// events off. `only_inside`: they are written inside some functions alone, by threads whose Writer::inside
+/// is not 0.
+struct Gate {
+  std::atomic<bool> shut;
+  std::atomic<bool> only_inside;
+};
+extern Gate gate;
+
+/// The gate has been shut: other threads than the calling one stop writing too, which may take until the end
+/// of their packets without this. Gives up where a thread waits for room in the buffers. Not in a hooked
+/// call.
+void enforce_gate();
+/// The calling thread's writer looks at the gate before its next event. Signals must be blocked.
+void look_at_gate(trampoline::ThreadState& thread);
+/// The calling thread enters or leaves a function that is recorded with what it calls. Signals must be
+/// blocked.
+void enter_inside(trampoline::ThreadState& thread);
+void leave_inside(trampoline::ThreadState& thread);
 
 /// Asks the tool for a recording for this process: fills `process().pool` and sets the mode. Implemented by
 /// runtime/. Called with signals blocked, by one thread at a time, possibly in a child right after fork:

@@ -36,6 +36,11 @@ class InPool {
   InPool() {
     if (the_process == nullptr) return;
     the_process->inside.fetch_add(1, std::memory_order_seq_cst);
+    while (the_process->frozen.load(std::memory_order_seq_cst) != 0) {
+      the_process->inside.fetch_sub(1, std::memory_order_release);
+      isa::native::system_call(SYS_sched_yield);
+      the_process->inside.fetch_add(1, std::memory_order_seq_cst);
+    }
     has_pool_ = the_process->mode.load(std::memory_order_seq_cst) == Mode::kOn;
   }
   ~InPool() {
@@ -292,10 +297,33 @@ Writer* start_writer(Pool pool, ThreadState& thread) {
   w->has_packet = 0;
   w->free_seen = 0;
   w->aside = 0;
+  w->is_shut = 0;
   static std::uint64_t no_slot = kSentinel;  // a thread without a packet finds its next slot taken
   w->sentinel = &no_slot;
   w->cursor = &no_slot;
   return w;
+}
+
+/// A shut writer: its fast path finds no free place, and the slow path looks at the gate.
+std::uint64_t shut_slot = kSentinel;
+
+bool is_kept_out(const Writer& w) {
+  return gate.shut.load(std::memory_order_relaxed) ||
+         (gate.only_inside.load(std::memory_order_relaxed) && w.inside == 0);
+}
+
+void shut(Writer& w) {
+  if (w.is_shut != 0) return;
+  w.is_shut = 1;
+  w.cursor = &shut_slot;
+}
+
+/// The cursor goes back to the packet, which tells by its first zero how far it was written.
+void reopen(Pool pool, Writer& w) {
+  if (w.is_shut == 0) return;
+  w.is_shut = 0;
+  w.cursor = w.has_packet != 0 ? reinterpret_cast<std::uint64_t*>(&pool.header(w.packet) + 1) : w.sentinel;
+  skip_taken_slots(w);
 }
 
 /// A child after fork asks for a recording of its own.
@@ -355,7 +383,9 @@ bool discard_quickly(ThreadState& thread) {
   if (mode == Mode::kOff) return true;
   if (mode != Mode::kOn) return false;
   Writer* w = thread.writer;
-  if (!is_writer(w) || w->cursor == nullptr || w->has_packet != 0) return false;
+  if (!is_writer(w) || w->cursor == nullptr) return false;
+  if (w->is_shut != 0) return is_kept_out(*w);
+  if (w->has_packet != 0) return false;
   buffer::Control& c = p.pool.control();
   const std::uint32_t stopped = c.stopped.load(std::memory_order_relaxed);
   if (stopped != 0) {
@@ -398,6 +428,7 @@ void end_thread(ThreadState& thread) {
   const InPool in_pool;
   if (in_pool && w->cursor != nullptr) {
     const Pool pool = the_process->pool;
+    reopen(pool, *w);
     if (w->has_packet != 0) close_packet(pool, *w);
     give_back_aside(pool, *w);
     pool.thread(w->slot).ended.store(1, std::memory_order_release);
@@ -405,8 +436,52 @@ void end_thread(ThreadState& thread) {
   static Writer ended = {};
   thread.writer = &ended;  // a call after this one starts a new stream
   w->cursor = nullptr;
+  w->inside = 0;
   __atomic_store_n(&w->owner, 0, __ATOMIC_RELEASE);
 }
+
+namespace {
+
+/// Waits until no slow path is in the pool, so that cursors may be changed from outside. False: after
+/// `rounds` milliseconds one still is.
+bool wait_for_slow_paths(int rounds) {
+  for (int round = 0; the_process->inside.load(std::memory_order_seq_cst) != 0; ++round) {
+    if (round == rounds) return false;
+    isa::sleep_for(1'000'000);
+  }
+  return true;
+}
+
+/// Gives all writers that have another one this cursor, with no slow path in the pool, until no fast path can
+/// have what they had.
+///
+/// A fast path that finds the new cursor takes the slow path. One that had found the old one before the
+/// barrier has noted in its frame that it is writing, and where. It may put its cursor back when it is done,
+/// which is why this is repeated until nothing was there. False: after `rounds` milliseconds something still
+/// was.
+bool exchange_cursors(std::uint64_t* cursor, int rounds) {
+  const Pool pool = the_process->pool;
+  const std::size_t bytes = std::size_t{pool.control().packet_count} * event::kPacketBytes;
+  for (int round = 0; round < rounds; ++round) {
+    bool quiet = true;
+    for (std::size_t i = 0; i < buffer::kMaxThreads; ++i) {
+      Writer& w = writers[i];
+      std::uint64_t* const now = __atomic_load_n(&w.cursor, __ATOMIC_RELAXED);
+      if (w.owner == 0 || now == cursor || now == nullptr) continue;
+      w.is_shut = cursor == &shut_slot ? 1 : 0;
+      __atomic_store_n(&w.cursor, cursor, __ATOMIC_SEQ_CST);
+      quiet = false;
+    }
+    if (!patch::synchronise_cores()) return false;
+    if (quiet && !trampoline::anybody_is_writing_in(pool.packet(0), bytes)) return true;
+    if (round > 1) isa::sleep_for(1'000'000);
+  }
+  return false;
+}
+
+}  // namespace
+
+Gate gate = {};
 
 bool leave_pool() {
   Process& p = *the_process;
@@ -416,26 +491,43 @@ bool leave_pool() {
   c.stopped.store(static_cast<std::uint32_t>(DiscardReason::kToolGone) + 1, std::memory_order_seq_cst);
   c.free_sequence.fetch_add(1, std::memory_order_seq_cst);
   isa::futex_wake(&c.free_sequence, 1 << 30, true);
-  const auto* packets = p.pool.packet(0);
-  const std::size_t bytes = std::size_t{c.packet_count} * event::kPacketBytes;
-  // A fast path that finds no cursor takes the slow path, which finds that recording is off. One that had
-  // found its cursor before the barrier has noted in its frame that it is writing, and where. It may put the
-  // cursor back when it is done, which is why this is repeated until nothing was there.
   constexpr int kMostRounds = 2000;
-  for (int round = 0; round < kMostRounds; ++round) {
-    bool quiet = true;
-    for (std::size_t i = 0; i < buffer::kMaxThreads; ++i) {
-      if (writers[i].owner == 0 || __atomic_load_n(&writers[i].cursor, __ATOMIC_RELAXED) == nullptr) continue;
-      __atomic_store_n(&writers[i].cursor, nullptr, __ATOMIC_SEQ_CST);
-      quiet = false;
-    }
-    if (!patch::synchronise_cores()) return false;
-    quiet = quiet && p.inside.load(std::memory_order_acquire) == 0 &&
-            !trampoline::anybody_is_writing_in(packets, bytes);
-    if (quiet) return true;
-    if (round > 1) isa::sleep_for(1'000'000);
-  }
-  return false;
+  const bool left = wait_for_slow_paths(kMostRounds) && exchange_cursors(nullptr, kMostRounds);
+  for (std::size_t i = 0; i < buffer::kMaxThreads; ++i) writers[i].inside = 0;
+  return left;
+}
+
+void enforce_gate() {
+  Process& p = *the_process;
+  if (!gate.shut.load() || p.mode.load() != Mode::kOn) return;
+  constexpr int kMostRounds = 20;
+  p.frozen.store(1, std::memory_order_seq_cst);
+  if (wait_for_slow_paths(kMostRounds)) exchange_cursors(&shut_slot, kMostRounds);
+  p.frozen.store(0, std::memory_order_seq_cst);
+}
+
+void look_at_gate(ThreadState& thread) {
+  const InPool in_pool;
+  if (!in_pool) return;
+  Writer* w = writer_of(thread);
+  if (w != nullptr && is_kept_out(*w)) shut(*w);
+}
+
+void enter_inside(ThreadState& thread) {
+  find_recording();
+  const InPool in_pool;
+  if (!in_pool) return;
+  Writer* w = writer_of(thread);
+  if (w != nullptr) ++w->inside;
+}
+
+void leave_inside(ThreadState& thread) {
+  const InPool in_pool;
+  if (!in_pool) return;
+  Writer* w = thread.writer;
+  // In a child of fork the call was entered before it was there.
+  if (!is_writer(w) || w->owner != thread.home || w->inside == 0) return;
+  if (--w->inside == 0 && w->cursor != nullptr && is_kept_out(*w)) shut(*w);
 }
 
 }  // namespace calltap::recorder
@@ -449,7 +541,10 @@ void ct_event_write(std::uint64_t bits) {
   const recorder::InPool in_pool;
   if (!in_pool) return;
   trampoline::Writer* w = recorder::writer_of(ct_thread);
-  if (w != nullptr) recorder::write_event(recorder::process().pool, *w, bits);
+  if (w == nullptr) return;
+  if (recorder::is_kept_out(*w)) return recorder::shut(*w);
+  recorder::reopen(recorder::process().pool, *w);
+  recorder::write_event(recorder::process().pool, *w, bits);
 }
 
 /// From the trampolines.
@@ -487,9 +582,10 @@ void ct_event_missed(calltap::trampoline::Miss why) {
 
 bool ct_event_is_written(std::uint32_t address_low, std::uint64_t bits) {
   using namespace calltap;
-  const recorder::InPool in_pool;
-  if (!in_pool) return false;
+  // Perhaps within a slow path that is in the pool. Of one that was left meanwhile only zeros are found.
+  if (recorder::the_process == nullptr) return false;
   const recorder::Process& p = recorder::process();
+  if (p.mode.load(std::memory_order_acquire) != recorder::Mode::kOn) return false;
   const auto begin = reinterpret_cast<std::uint64_t>(p.pool.packet(0));
   const std::uint64_t end = begin + std::uint64_t{p.pool.control().packet_count} * event::kPacketBytes;
   std::uint64_t address = (begin & ~std::uint64_t{0xffffffff}) | address_low;

@@ -19,6 +19,7 @@
 #include "ops/engine.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
+#include "recorder/triggers.h"
 #include "runtime/recording.h"
 #include "runtime/session.h"
 #include "trampoline/guards.h"
@@ -328,6 +329,20 @@ std::size_t count_threads() {
   return count;
 }
 
+/// From a trigger's handler: what is wanted is in memory, so one signal is as good as many.
+std::atomic<bool> help_wanted{false};
+
+void ask_for_help() {
+  const std::uint32_t tid = control_tid.load(std::memory_order_relaxed);
+  if (tid == 0 || tid == kStarting || help_wanted.exchange(true)) return;
+  native::system_call(SYS_tgkill, isa::current_pid(), static_cast<long>(tid), buffer::kControlSignal);
+}
+
+void help_triggers() {
+  help_wanted.store(false);
+  recorder::enforce_gate();
+}
+
 /// Waits for a tool. False: there is none, but time to see whether the program still runs.
 bool wait_for_tool(std::uint64_t& nonce, bool leader_ended) {
   const std::uint64_t signals = std::uint64_t{1} << (buffer::kControlSignal - 1);
@@ -336,6 +351,7 @@ bool wait_for_tool(std::uint64_t& nonce, bool leader_ended) {
   const long signal = native::system_call(SYS_rt_sigtimedwait, reinterpret_cast<long>(&signals),
                                           reinterpret_cast<long>(&info), reinterpret_cast<long>(&timeout), 8);
   if (signal != buffer::kControlSignal) return false;
+  if (info.si_code == SI_TKILL) help_triggers();
   nonce = reinterpret_cast<std::uint64_t>(info.si_value.sival_ptr);
   return info.si_code == SI_QUEUE;
 }
@@ -348,6 +364,7 @@ void* run_control(void*) {
   native::system_call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&kBlocked), 0, sizeof kBlocked);
   ::prctl(PR_SET_NAME, buffer::kControlThreadName);
   control_tid.store(static_cast<std::uint32_t>(isa::current_tid()), std::memory_order_release);
+  recorder::set_helper(ask_for_help);
   bool leader_ended = false;
   for (bool leaves = false; !leaves;) {
     std::uint64_t nonce = 0;
@@ -359,6 +376,7 @@ void* run_control(void*) {
     constexpr std::size_t kLeaderAndOurselves = 2;
     if (leader_ended && count_threads() <= kLeaderAndOurselves) break;
   }
+  recorder::set_helper(nullptr);
   control_tid.store(0, std::memory_order_release);
   // Where this was the last thread, libc now runs the program's exit handlers here.
   const std::uint64_t none = 0;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "isa/system.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
+#include "recorder/triggers.h"
 #include "runtime/session.h"
 
 namespace calltap::runtime {
@@ -46,14 +48,53 @@ void tell_tool(const ops::Attached& attached) {
   static_cast<void>(connection->send({message, m.header.size}));
 }
 
-Result<void> attach(ops::EngineStart when, std::span<const std::uint8_t> filters, ops::Failure& failure) {
+/// Calls visit(kind, text) for each entry, until it fails. Errors: kProtocol.
+template <class Visit>
+Result<void> for_each_entry(std::span<const std::uint8_t> text, Visit visit) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto* entry = reinterpret_cast<const char*>(text.data() + at + 1);
+    const std::size_t room = text.size() - at - 1;
+    const std::size_t length = strnlen(entry, room);
+    if (length == room) return ErrorCode::kProtocol;
+    Result<void> done = visit(static_cast<char>(text[at]), std::string_view(entry, length));
+    if (!done) return done;
+    at += length + 2;
+  }
+  return {};
+}
+
+/// "action:count:pattern"
+Result<void> add_trigger(std::string_view text, ops::Failure& failure) {
+  using recorder::TriggerAction;
+  const std::size_t first = text.find(':');
+  const std::size_t second = first == text.npos ? text.npos : text.find(':', first + 1);
+  if (second == text.npos) return ErrorCode::kProtocol;
+  std::uint64_t count = first + 1 == second ? recorder::kEveryTime : 0;
+  for (const char digit : text.substr(first + 1, second - first - 1)) {
+    if (digit < '0' || digit > '9') return ErrorCode::kProtocol;
+    count = count * 10 + static_cast<std::uint64_t>(digit - '0');
+  }
+  for (const TriggerAction action :
+       {TriggerAction::kTraceOn, TriggerAction::kTraceOff, TriggerAction::kSnapshot, TriggerAction::kWhile}) {
+    if (text.substr(0, first) == recorder::name(action))
+      return recorder::add_trigger(action, text.substr(second + 1), count, failure);
+  }
+  return ErrorCode::kProtocol;
+}
+
+Result<void> attach(ops::EngineStart when, std::span<const std::uint8_t> text, ops::Failure& failure) {
   ops::FunctionFilter filter;
   ops::keep_modules_closed(true);
-  if (auto read = read_filters(filters, filter); !read) return read;
+  if (auto read = read_filters(text, filter); !read) return read;
   // Without core synchronisation only a process with one thread can be patched, and a program loads modules
   // at any time.
   if (auto started = ops::start_engine(when); !started) return started;
-  return recorder::attach(filter, tell_tool, failure);
+  auto added = for_each_entry(text, [&failure](char kind, std::string_view entry) {
+    return kind == 'T' ? add_trigger(entry, failure) : Result<void>();
+  });
+  if (added) added = recorder::attach(filter, tell_tool, failure);
+  if (added) recorder::arm_triggers();
+  return added;
 }
 
 /// After the client is gone.
@@ -65,15 +106,11 @@ void leave_recording() {
 }  // namespace
 
 Result<void> read_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter) {
-  for (std::size_t at = 0; at < text.size();) {
-    const auto* pattern = reinterpret_cast<const char*>(text.data() + at + 1);
-    const std::size_t room = text.size() - at - 1;
-    const std::size_t length = strnlen(pattern, room);
-    if (length == room || (text[at] != 'F' && text[at] != 'N')) return ErrorCode::kProtocol;
-    if (auto added = filter.add_pattern({pattern, length}, text[at] == 'N'); !added) return added;
-    at += length + 2;
-  }
-  return {};
+  return for_each_entry(text, [&filter](char kind, std::string_view entry) -> Result<void> {
+    if (kind == 'T') return {};
+    if (kind != 'F' && kind != 'N') return ErrorCode::kProtocol;
+    return filter.add_pattern(entry, kind == 'N');
+  });
 }
 
 Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
@@ -85,6 +122,8 @@ Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
   auto attached = attach(when, *filters, failure);
   start_connection = nullptr;
   if (!attached) {
+    ops::Failure ignored;
+    static_cast<void>(recorder::remove_triggers(ignored));
     leave_recording();
     return attached;
   }
@@ -95,6 +134,7 @@ Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
 
 Result<void> stop_recording(ops::Failure& failure) {
   if (auto detached = recorder::detach(failure); !detached) return detached;
+  if (auto removed = recorder::remove_triggers(failure); !removed) return removed;
   leave_recording();
   return {};
 }

@@ -17,8 +17,8 @@ base::Result<void> start_recording(ops::EngineStart when, ops::Failure& failure)
 /// begin. Does nothing if there is none. Errors: as recorder::detach, and then it goes on.
 base::Result<void> stop_recording(ops::Failure& failure);
 
-/// Filters as the Welcome message has them: 'F' or 'N', the pattern, a zero byte. Errors: kProtocol,
-/// kFilterSyntax, kOutOfMemory.
+/// Filters as the Welcome message has them; triggers are passed by. Errors: kProtocol, kFilterSyntax,
+/// kOutOfMemory.
 base::Result<void> read_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter);
 
 }  // namespace calltap::runtime

@@ -123,6 +123,8 @@ struct Writer {
   std::uint32_t free_seen;  // the pool's free_sequence when it was last found empty
   std::uint32_t aside;      // packets set aside: index + 1 of the first, each names the next; 0 = none
   std::uint32_t owner;      // ThreadState::home of the thread that has it, for as long as it lives; 0 = none
+  std::uint32_t inside;     // calls in flight of functions that are recorded with what they call (triggers)
+  std::uint32_t is_shut;    // `cursor` is no place in a packet, though there may be one: see recorder.cpp
 };
 static_assert(offsetof(Writer, cursor) == CT_WRITER_CURSOR);
 static_assert(offsetof(Writer, last_time) == CT_WRITER_LAST);
