@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCoun
     "cannot connect to calltap",
     "unexpected message",
     "the other side speaks another protocol version",
+    "that cannot be done now",
     "the filter is malformed",
     "no function matches",
     "not the entry of a function that can be attached to",

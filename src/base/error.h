@@ -44,6 +44,7 @@ enum class ErrorCode : std::uint16_t {
   kConnect,
   kProtocol,
   kVersion,
+  kRefused,
   // filters
   kFilterSyntax,
   // clients

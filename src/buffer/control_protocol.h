@@ -55,8 +55,9 @@ enum class Request : std::uint32_t {
   kFilter,      // with filters as in Welcome: what is recorded from now on
   kPause,       // no event from now on, but the recording goes on
   kResume,
-  kMode,    // "wait" or "discard": what happens when the buffers are full; not in flight mode
-  kDetach,  // kStop, all code as it was, and the control thread ends
+  kMode,      // "wait" or "discard": what happens when the buffers are full; not in flight mode
+  kSnapshot,  // flight mode: Module messages in a row, and with the last part a memory file like the buffers
+  kDetach,    // kStop, all code as it was, and the control thread ends
 };
 
 struct ControlRequest {

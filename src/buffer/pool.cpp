@@ -6,22 +6,41 @@
 
 namespace calltap::buffer {
 
+void Pool::begin_thread(std::uint32_t slot) const {
+  ThreadSlot& t = thread(slot);
+  t.incarnation.fetch_add(1, std::memory_order_relaxed);
+  for (std::uint64_t& count : t.discarded) count = 0;
+  t.packet_sequence = 0;
+  t.packets_claimed.store(0, std::memory_order_relaxed);
+  t.packets_released.store(0, std::memory_order_relaxed);
+}
+
 std::uint32_t Pool::claim_thread(std::uint32_t tid) const {
   for (std::uint32_t slot = 0; slot < kMaxThreads; ++slot) {
     ThreadSlot& t = thread(slot);
     std::uint32_t unused = 0;
     if (t.tid.load(std::memory_order_relaxed) == 0 &&
         t.tid.compare_exchange_strong(unused, tid, std::memory_order_acq_rel)) {
-      t.incarnation.fetch_add(1, std::memory_order_relaxed);
-      for (std::uint64_t& count : t.discarded) count = 0;
-      t.packet_sequence = 0;
-      t.packets_claimed.store(0, std::memory_order_relaxed);
-      t.packets_released.store(0, std::memory_order_relaxed);
+      begin_thread(slot);
       std::atomic<std::uint32_t>& used = control().slots_used;
       for (std::uint32_t now = used.load(); now <= slot && !used.compare_exchange_weak(now, slot + 1);) {
       }
       return slot;
     }
+  }
+  if (control().unattended == 0) return kNone;
+  // Nobody collects those of ended threads. There are fewer packets than slots, so one has none left.
+  for (std::uint32_t slot = 0; slot < kMaxThreads; ++slot) {
+    ThreadSlot& t = thread(slot);
+    std::uint32_t ended = 1;
+    if (t.packets_claimed.load(std::memory_order_relaxed) !=
+            t.packets_released.load(std::memory_order_relaxed) ||
+        !t.ended.compare_exchange_strong(ended, 0, std::memory_order_acq_rel)) {
+      continue;
+    }
+    t.tid.store(tid, std::memory_order_relaxed);
+    begin_thread(slot);
+    return slot;
   }
   return kNone;
 }

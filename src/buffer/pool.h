@@ -59,6 +59,7 @@ class Pool {
                                                          kQueueOffset)[ticket % control().packet_count];
   }
 
+  void begin_thread(std::uint32_t slot) const;
   [[nodiscard]] bool has_its_share(const ThreadSlot& owner) const;
   [[nodiscard]] bool is_owner(std::uint32_t slot, const PacketDescriptor& d) const;
   [[nodiscard]] std::uint32_t find_oldest(std::uint32_t slot, bool own_only) const;

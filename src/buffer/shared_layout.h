@@ -29,7 +29,7 @@
 namespace calltap::buffer {
 
 inline constexpr std::uint32_t kMagic = 0x50415443;  // "CTAP"
-inline constexpr std::uint32_t kVersion = 4;
+inline constexpr std::uint32_t kVersion = 5;
 inline constexpr std::size_t kMaxThreads = 4096;
 inline constexpr std::size_t kMaxPackets = 65536;
 
@@ -66,7 +66,8 @@ struct alignas(64) Control {
   OnFull on_full;
   std::uint32_t packet_count;
   std::uint32_t packets_per_thread;
-  std::uint32_t reserved;
+  std::uint32_t
+      unattended;  // 1: flight mode without a tool, and slots of ended threads are the target's to reuse
   std::uint8_t uuid[16];
   std::uint64_t packets_offset;
 

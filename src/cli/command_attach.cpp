@@ -8,7 +8,10 @@
 
 #include "cli/commands.h"
 #include "cli/control_client.h"
+#include "cli/live_session.h"
 #include "cli/option_values.h"
+#include "cli/record_target.h"
+#include "cli/row_filter.h"
 #include "cli/site_rows.h"
 #include "cli/text_check.h"
 
@@ -23,7 +26,15 @@ double milliseconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
-int attach(pid_t pid) {
+struct AttachOptions {
+  RecordOptions record;
+  bool flight = false;
+};
+
+int attach(const AttachOptions& options) {
+  const auto pid = static_cast<pid_t>(options.record.pid);
+  make_filter(options.record.functions, options.record.excluded);  // reports syntax errors
+  if (options.flight) check_matches(pid, options.record);
   const auto stopped = bring_runtime(pid);
   std::size_t functions = 0;
   std::size_t modules = 0;
@@ -36,6 +47,9 @@ int attach(pid_t pid) {
   fmt::print("{} process {}: {} in {} can be traced{}\n", stopped ? "attached to" : "already attached to",
              pid, count_words(functions, "function"), count_words(modules, "module"),
              stopped ? fmt::format("; one thread was stopped for {:.1f} ms", milliseconds(*stopped)) : "");
+  if (!options.flight) return 0;
+  LiveSession(options.record, pid).start_unattended();
+  fmt::print("process {} keeps its newest events; calltap snapshot {} writes them down\n", pid, pid);
   return 0;
 }
 
@@ -52,29 +66,48 @@ int detach(pid_t pid) {
   return 0;
 }
 
-/// A command that has a process id and nothing else.
-void add_process_command(CLI::App& app, int& status, const char* name, const char* description,
-                         int (*run)(pid_t)) {
-  const auto pid = std::make_shared<std::uint64_t>(0);
-  CLI::App* command = app.add_subcommand(name, description);
-  add_pid(*command, "pid", *pid, "the process")->required();
-  command->callback([pid, run, &status] {
+}  // namespace
+
+void add_attach(CLI::App& app, int& status) {
+  const auto options = std::make_shared<AttachOptions>();
+  RecordOptions& record = options->record;
+  record.buffers.on_full = buffer::OnFull::kFlight;
+  CLI::App* command = app.add_subcommand("attach", "Bring the runtime into a process that runs");
+  add_pid(*command, "pid", record.pid, "the process")->required();
+  CLI::Option* flight = command->add_flag(
+      "--flight", options->flight,
+      "flight recorder: the process keeps its newest events in memory, for calltap snapshot");
+  add_patterns(*command, "-F,--function", record.functions, "with --flight: only functions that match")
+      ->needs(flight);
+  add_patterns(*command, "-N,--notrace", record.excluded, "with --flight: no function that matches")
+      ->needs(flight);
+  add_triggers(*command, record.triggers);
+  add_size(*command, "--buffer", record.buffers.bytes_per_thread,
+           {trace::kLeastBytesPerThread, record.buffers.bytes_in_total}, "with --flight: memory per thread")
+      ->default_str(size_words(record.buffers.bytes_per_thread))
+      ->needs(flight);
+  command->callback([options, &status] {
     try {
-      status = run(static_cast<pid_t>(*pid));
+      status = attach(*options);
+    } catch (const CLI::ParseError&) {
+      throw;
     } catch (const std::exception& error) {
       status = fail(error.what());
     }
   });
 }
 
-}  // namespace
-
-void add_attach(CLI::App& app, int& status) {
-  add_process_command(app, status, "attach", "Bring the runtime into a process that runs", attach);
-}
-
 void add_detach(CLI::App& app, int& status) {
-  add_process_command(app, status, "detach", "End all tracing of a process and restore its code", detach);
+  const auto pid = std::make_shared<std::uint64_t>(0);
+  CLI::App* command = app.add_subcommand("detach", "End all tracing of a process and restore its code");
+  add_pid(*command, "pid", *pid, "the process")->required();
+  command->callback([pid, &status] {
+    try {
+      status = detach(static_cast<pid_t>(*pid));
+    } catch (const std::exception& error) {
+      status = fail(error.what());
+    }
+  });
 }
 
 }  // namespace calltap::cli

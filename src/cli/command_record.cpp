@@ -15,6 +15,7 @@
 #include "cli/option_values.h"
 #include "cli/record_session.h"
 #include "cli/record_target.h"
+#include "cli/recording_directory.h"
 #include "cli/row_filter.h"
 
 namespace calltap::cli {
@@ -23,60 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 50;
-
-bool is_recording(const fs::path& directory) {
-  std::error_code error;
-  return fs::exists(directory / ".calltap" / "session.json", error);
-}
-
-[[noreturn]] void refuse_output(const fs::path& directory, const std::string& why) {
-  throw SourceError(fmt::format("cannot make a recording in {}: {}; choose another place with -o",
-                                directory.string(), why));
-}
-
-/// DIR.old, out of the way of the recording that becomes it.
-fs::path make_way_for_older(const fs::path& directory) {
-  fs::path old = directory;
-  if (!old.has_filename()) old = old.parent_path();
-  old += ".old";
-  std::error_code error;
-  if (!fs::exists(fs::symlink_status(old, error))) return old;
-  if (!is_recording(old)) {
-    refuse_output(directory,
-                  fmt::format("the recording there would become {}, which exists and is not a recording",
-                              old.string()));
-  }
-  fs::remove_all(old, error);
-  if (error) refuse_output(directory, fmt::format("cannot remove {}: {}", old.string(), error.message()));
-  return old;
-}
-
-/// Makes an empty directory; a recording that is in the way becomes DIR.old. Throws SourceError rather than
-/// touch anything that is not a recording.
-void make_directory(const fs::path& directory) {
-  std::error_code error;
-  if (fs::exists(directory, error) &&
-      !(fs::is_directory(directory, error) && fs::is_empty(directory, error))) {
-    if (!is_recording(directory)) refuse_output(directory, "it exists and is not a recording");
-    const fs::path old = make_way_for_older(directory);
-    fs::rename(directory, old, error);
-    if (error)
-      refuse_output(directory, fmt::format("cannot rename it to {}: {}", old.string(), error.message()));
-  }
-  fs::create_directories(directory, error);
-  if (error) refuse_output(directory, error.message());
-  if (::access(directory.c_str(), W_OK | X_OK) != 0) refuse_output(directory, std::strerror(errno));
-}
-
-std::vector<std::string> option_words(const RecordOptions& options) {
-  std::vector<std::string> words;
-  for (const std::string& f : options.functions) words.insert(words.end(), {"-F", f});
-  for (const std::string& f : options.excluded) words.insert(words.end(), {"-N", f});
-  words.insert(words.end(), {"--on-full", std::string(trace::name(options.buffers.on_full)), "--buffer",
-                             std::to_string(options.buffers.bytes_per_thread)});
-  if (options.max_bytes != 0) words.insert(words.end(), {"--max-size", std::to_string(options.max_bytes)});
-  return words;
-}
 
 /// A recording of many threads has many files.
 void raise_descriptor_limit() {
@@ -101,20 +48,6 @@ void report_end(const RecordSession& session, const RecordOptions& options) {
   fmt::print(stderr, "calltap: {:.1f} M events, {:.1f} MB in {}; see calltap report{}\n",
              static_cast<double>(totals.events.load()) / 1e6, static_cast<double>(totals.bytes.load()) / 1e6,
              options.directory, options.directory == "calltap.data" ? "" : " " + options.directory);
-}
-
-/// Makes the directory and says in it what is being recorded.
-trace::SessionDescription begin_recording(const RecordOptions& options, const fs::path& directory) {
-  make_directory(directory);
-  trace::SessionDescription description;
-  description.tool_version = CALLTAP_VERSION;
-  description.command = options.command;
-  description.options = option_words(options);
-  description.start_realtime_ns = trace::sample_clocks().realtime_ns;
-  if (const auto error = trace::write_session(directory, description)) {
-    refuse_output(directory, error.message());
-  }
-  return description;
 }
 
 bool is_incomplete(const RecordSession& session) {

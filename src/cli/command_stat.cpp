@@ -13,6 +13,7 @@
 #include "cli/record_target.h"
 #include "cli/row_filter.h"
 #include "export/live_stat.h"
+#include "export/live_trace.h"
 
 namespace calltap::cli {
 namespace {
@@ -61,6 +62,7 @@ int watch(const StatOptions& options) {
     return out.closed();
   });
   view.finish(kPatienceNs);
+  fmt::print(stderr, "calltap: {}\n", export_::live_summary(session.counts(), 0));
   if (session.process_ended()) fail(fmt::format("process {} has ended", pid).c_str());
   if (session.process_left()) fail(describe_left(pid).c_str());
   return out.error() != 0 ? fail(fmt::format("cannot write: {}", std::strerror(out.error())).c_str()) : 0;

@@ -46,6 +46,7 @@ int trace_process(const TraceOptions& options) {
     return out.closed();
   });
   view.finish(kPatienceNs);
+  fmt::print(stderr, "calltap: {}\n", export_::live_summary(session.counts(), view.dropped()));
   if (session.process_ended()) fail(fmt::format("process {} has ended", pid).c_str());
   if (session.process_left()) fail(describe_left(pid).c_str());
   return out.error() != 0 ? fail(fmt::format("cannot write: {}", std::strerror(out.error())).c_str()) : 0;

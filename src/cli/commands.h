@@ -22,6 +22,7 @@ void add_status(CLI::App& app, int& status);
 void add_set(CLI::App& app, int& status);
 void add_trace(CLI::App& app, int& status);
 void add_stat(CLI::App& app, int& status);
+void add_snapshot(CLI::App& app, int& status);
 void add_verify(CLI::App& app, int& status);
 
 /// Are colours wanted there? On a terminal that has them, unless NO_COLOR is set.

@@ -97,6 +97,26 @@ bool wait_readable(int fd, int timeout_ms) {
   return result > 0;
 }
 
+/// A message, and the descriptor that came with it, if any.
+ssize_t receive(const Descriptor& socket, std::vector<char>& message, Descriptor& file) {
+  iovec part = {message.data(), message.size()};
+  alignas(cmsghdr) std::uint8_t control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t n = ::recvmsg(socket.get(), &header, MSG_CMSG_CLOEXEC);
+  const cmsghdr* c = n > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
+  if (c != nullptr && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+      c->cmsg_len == CMSG_LEN(sizeof(int))) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    file = Descriptor(fd);
+  }
+  return n;
+}
+
 std::uint64_t random_number() {
   std::random_device random;
   return std::uint64_t{random()} << 32 | random();
@@ -210,6 +230,18 @@ ControlClient::ControlClient(pid_t pid) : pid_(pid) {
 }
 
 std::string ControlClient::ask(buffer::Request request, const std::string& text, int timeout_ms) {
+  return exchange(request, text, timeout_ms).text;
+}
+
+ControlClient::Answer ControlClient::ask_for_file(buffer::Request request) {
+  constexpr int kTimeoutMs = 60'000;
+  Answer answer = exchange(request, {}, kTimeoutMs);
+  if (answer.file.get() < 0) refuse(pid_, "its answer makes no sense");
+  return answer;
+}
+
+ControlClient::Answer ControlClient::exchange(buffer::Request request, const std::string& text,
+                                              int timeout_ms) {
   buffer::ControlRequest message;
   message.request = request;
   message.text_bytes = static_cast<std::uint32_t>(text.size());
@@ -220,11 +252,11 @@ std::string ControlClient::ask(buffer::Request request, const std::string& text,
   header.msg_iov = parts;
   header.msg_iovlen = 2;
   if (::sendmsg(socket_.get(), &header, MSG_NOSIGNAL) < 0) refuse(pid_, "it has ended");
-  std::string answer;
+  Answer answer;
   std::vector<char> received(buffer::kMaxMessage);
   for (;;) {
     if (!wait_readable(socket_.get(), timeout_ms)) refuse(pid_, "its control thread does not answer");
-    const ssize_t n = ::recv(socket_.get(), received.data(), received.size(), 0);
+    const ssize_t n = receive(socket_, received, answer.file);
     buffer::ControlReply reply;
     if (n <= 0) refuse(pid_, "it has ended, or closed the connection");
     if (static_cast<std::size_t>(n) < sizeof reply) refuse(pid_, "its answer makes no sense");
@@ -233,9 +265,9 @@ std::string ControlClient::ask(buffer::Request request, const std::string& text,
         reply.text_bytes != static_cast<std::size_t>(n) - sizeof reply) {
       refuse(pid_, "its answer makes no sense");
     }
-    answer.append(received.data() + sizeof reply, reply.text_bytes);
+    answer.text.append(received.data() + sizeof reply, reply.text_bytes);
     if ((reply.flags & buffer::ControlReply::kMore) != 0) continue;
-    if (reply.error != 0) refuse(pid_, answer);
+    if (reply.error != 0) refuse(pid_, answer.text);
     return answer;
   }
 }

@@ -35,10 +35,18 @@ class ControlClient {
 
   /// Sends a request and returns the reply's text. `timeout_ms` is for each message of the reply.
   std::string ask(buffer::Request request, const std::string& text = {}, int timeout_ms = 30'000);
+  /// The same for a request whose reply has a descriptor with it.
+  struct Answer {
+    std::string text;
+    Descriptor file;
+  };
+  Answer ask_for_file(buffer::Request request);
   /// Of the runtime in the process.
   [[nodiscard]] const std::string& version() const { return version_; }
 
  private:
+  Answer exchange(buffer::Request request, const std::string& text, int timeout_ms);
+
   pid_t pid_;
   Descriptor socket_;
   std::string version_;

@@ -110,7 +110,14 @@ bool LiveSession::serve(Client& client) {
   }
 }
 
-bool LiveSession::pass() { return reader_->pass(); }
+bool LiveSession::pass() { return reader_ && reader_->pass(); }
+
+void LiveSession::start_unattended() {
+  memory_.leave_unattended();
+  auto start = ask_beside(pid_, buffer::Request::kRecord, name_);
+  poll_while(start);
+  start.get();
+}
 
 void LiveSession::poll_while(std::future<std::string>& asked) {
   while (asked.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {

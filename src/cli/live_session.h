@@ -50,6 +50,12 @@ class LiveSession {
   /// `is_done` says so, which is called after every pass. The process then goes on unrecorded.
   void run(trace::LiveSink& sink, const std::function<bool()>& is_done);
 
+  /// Only starts the recording, in flight mode: the process keeps its newest events for calltap snapshot, and
+  /// this object need not live on.
+  void start_unattended();
+
+  /// After run().
+  [[nodiscard]] const trace::LiveCounts& counts() const { return reader_->counts(); }
   /// The process has ended by itself.
   [[nodiscard]] bool process_ended() const { return ended_; }
   /// It runs on without the runtime, or has been detached by somebody else.

@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   calltap::cli::add_set(app, status);
   calltap::cli::add_trace(app, status);
   calltap::cli::add_stat(app, status);
+  calltap::cli::add_snapshot(app, status);
   calltap::cli::add_verify(app, status);
   constexpr int kUsage = 2;
   const auto is_named = [&](const CLI::App* command) { return command->check_name(argv[1]); };

@@ -27,6 +27,7 @@
 #include "cli/control_client.h"
 #include "cli/filter_text.h"
 #include "cli/module_sources.h"
+#include "cli/process_description.h"
 #include "cli/row_filter.h"
 #include "cli/session_messages.h"
 
@@ -37,48 +38,6 @@ constexpr int kPollMs = 200;
 
 [[noreturn]] void throw_errno(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
-}
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-std::string first_line(const std::string& path) {
-  std::string text = read_file(path);
-  return text.substr(0, text.find('\n'));
-}
-
-std::vector<std::string> command_line_of(std::int64_t pid) {
-  std::vector<std::string> words;
-  const std::string text = read_file(fmt::format("/proc/{}/cmdline", pid));
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\0', at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return words;
-}
-
-std::int64_t parent_of(std::int64_t pid) {
-  // The fourth field; the second is the name in parentheses and may hold anything.
-  const std::string stat = read_file(fmt::format("/proc/{}/stat", pid));
-  const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos || name_end + 4 > stat.size()) return 0;
-  return std::atoll(stat.c_str() + name_end + 4);
-}
-
-trace::HostDescription describe_host() {
-  trace::HostDescription host;
-  utsname names = {};
-  if (::uname(&names) == 0) {
-    host.name = names.nodename;
-    host.kernel = names.release;
-    host.machine = names.machine;
-  }
-  host.boot_id = first_line("/proc/sys/kernel/random/boot_id");
-  host.cpu_count = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
-  return host;
 }
 
 std::vector<std::string> filter_words(const RecordOptions& options) {
@@ -260,21 +219,12 @@ trace::ProcessRecording* RecordSession::start_process(std::int64_t pid) {
   Process process;
   process.pidfd = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (process.pidfd.get() < 0) return nullptr;  // it has ended already
-  trace::ProcessDescription description;
-  description.tool_version = CALLTAP_VERSION;
-  description.pid = pid;
-  description.parent_pid = parent_of(pid);
-  description.name = first_line(fmt::format("/proc/{}/comm", pid));
-  std::error_code error;
-  description.executable = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", pid), error).string();
-  description.command_line = command_line_of(pid);
+  trace::ProcessDescription description = describe_process(pid);
   description.uuid = random_uuid();
-  description.host = describe_host();
-  description.start_realtime_ns = trace::sample_clocks().realtime_ns;
   description.filters = filter_words(options_);
   std::filesystem::path directory;
-  error = trace::create_process_directory(directory_, description.name, pid, directory);
-  if (error) {
+  if (const std::error_code error =
+          trace::create_process_directory(directory_, description.name, pid, directory)) {
     // The target runs on, and its events are drained and counted as lost.
     int none = 0;
     totals_.write_error.compare_exchange_strong(none, error.value());

@@ -22,6 +22,7 @@
 #include "recorder/triggers.h"
 #include "runtime/recording.h"
 #include "runtime/session.h"
+#include "runtime/snapshot.h"
 #include "trampoline/guards.h"
 
 namespace calltap::runtime {
@@ -69,11 +70,13 @@ class Reply {
     put("\n");
   }
   bool end(ErrorCode error = ErrorCode::kNone) { return send(0, error); }
+  /// The last part takes the descriptor along.
+  bool end_with(int fd) { return send(0, ErrorCode::kNone, fd); }
 
  private:
   static constexpr std::size_t kRoom = buffer::kMaxControlText;
 
-  bool send(std::uint32_t flags, ErrorCode error) {
+  bool send(std::uint32_t flags, ErrorCode error, int fd = -1) {
     ControlReply reply;
     reply.header.size = static_cast<std::uint32_t>(sizeof reply + used_);
     reply.flags = flags;
@@ -81,7 +84,8 @@ class Reply {
     reply.text_bytes = static_cast<std::uint32_t>(used_);
     std::memcpy(message_, &reply, sizeof reply);
     used_ = 0;
-    sent_ = sent_ && static_cast<bool>(connection_.send({message_, reply.header.size}));
+    const std::span<const std::uint8_t> message(message_, reply.header.size);
+    sent_ = sent_ && static_cast<bool>(fd < 0 ? connection_.send(message) : connection_.send(message, fd));
     return sent_;
   }
 
@@ -181,7 +185,8 @@ bool end(Reply& reply, const Result<void>& result, const ops::Failure& failure) 
   if (result) return reply.end();
   char text[512];
   api::describe(result.error(), failure, text);
-  reply.put(text);
+  const bool is_ours = result.error().code == ErrorCode::kRefused;
+  reply.put(is_ours ? failure.reason : std::string_view(text));
   return reply.end(result.error().code);
 }
 
@@ -189,8 +194,10 @@ Result<void> record(std::string_view session, ops::Failure& failure) {
   if (recorder::status() != recorder::ClientStatus::kDetached) {
     // A tool that is gone has left it behind.
     if (recorder::process().mode.load() == recorder::Mode::kOn && !is_tool_gone()) {
-      failure.reason = "the process is being recorded";
-      return ErrorCode::kAlreadyRegistered;
+      failure.reason = recorder::process().pool.control().unattended != 0
+                           ? "it is in flight mode (calltap attach --flight); calltap detach ends that"
+                           : "the process is being recorded";
+      return ErrorCode::kRefused;
     }
     if (auto stopped = stop_recording(failure); !stopped) return stopped;
   }
@@ -207,11 +214,10 @@ Result<void> set_filter(std::span<const std::uint8_t> text, ops::Failure& failur
 }
 
 Result<void> set_mode(std::string_view mode, ops::Failure& failure) {
-  if (recorder::process().mode.load() != recorder::Mode::kOn) return ErrorCode::kNotRegistered;
   buffer::OnFull& on_full = recorder::process().pool.control().on_full;
   if (on_full == buffer::OnFull::kFlight) {
     failure.reason = "it records in flight mode, which stays until the recording ends";
-    return ErrorCode::kInvalidArgument;
+    return ErrorCode::kRefused;
   }
   if (mode != "wait" && mode != "discard") return ErrorCode::kProtocol;
   buffer::OnFull wanted = mode == "wait" ? buffer::OnFull::kWait : buffer::OnFull::kDiscard;
@@ -224,6 +230,59 @@ bool is_recorded(Reply& reply) {
   if (recorder::status() != recorder::ClientStatus::kDetached) return true;
   reply.put("it is not being recorded");
   return false;
+}
+
+/// Set aside by a trigger until a tool asks for it: a mapping of a copy of the buffers.
+buffer::Pool saved_snapshot;
+std::uint64_t saved_bytes = 0;
+
+void drop_saved_snapshot() {
+  if (saved_bytes == 0) return;
+  native::system_call(SYS_munmap, reinterpret_cast<long>(&saved_snapshot.control()),
+                      static_cast<long>(saved_bytes));
+  saved_snapshot = {};
+  saved_bytes = 0;
+}
+
+bool is_in_flight_mode() {
+  return recorder::process().mode.load() == recorder::Mode::kOn &&
+         recorder::process().pool.control().on_full == buffer::OnFull::kFlight;
+}
+
+/// For a trigger. Without memory for it, the next tool gets what is in the buffers then.
+void save_snapshot() {
+  if (!is_in_flight_mode()) return;
+  const buffer::Pool pool = recorder::process().pool;
+  const auto fd = copy_buffers(pool);
+  if (!fd) return;
+  const std::uint64_t bytes = buffer::total_bytes(pool.control().packet_count);
+  const long memory = native::system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_NORESERVE, *fd, 0);
+  native::system_call(SYS_close, *fd);
+  if (isa::is_error(memory)) return;
+  drop_saved_snapshot();
+  saved_snapshot = buffer::Pool(reinterpret_cast<void*>(memory));
+  saved_bytes = bytes;
+}
+
+bool send_snapshot(Reply& reply) {
+  ops::Failure failure;
+  if (!is_in_flight_mode()) {
+    failure.reason =
+        "it does not record in flight mode; calltap attach --flight or record -p --on-full flight does that";
+    return end(reply, ErrorCode::kRefused, failure);
+  }
+  const auto fd = copy_buffers(saved_bytes != 0 ? saved_snapshot : recorder::process().pool);
+  if (!fd) return end(reply, fd.error(), failure);
+  drop_saved_snapshot();
+  describe_modules(
+      [](void* context, std::span<const std::uint8_t> message) {
+        static_cast<Reply*>(context)->put({reinterpret_cast<const char*>(message.data()), message.size()});
+      },
+      &reply);
+  const bool sent = reply.end_with(*fd);
+  native::system_call(SYS_close, *fd);
+  return sent;
 }
 
 /// False: the connection is done with.
@@ -243,7 +302,10 @@ bool answer(Connection& connection, Request request, std::span<const std::uint8_
     }
     case Request::kRecord:
       return end(reply, record(words, failure), failure);
+    case Request::kSnapshot:
+      return send_snapshot(reply);
     case Request::kStop:
+      drop_saved_snapshot();
       return end(reply, stop_recording(failure), failure);
     case Request::kFilter:
       if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
@@ -256,6 +318,7 @@ bool answer(Connection& connection, Request request, std::span<const std::uint8_
       if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
       return end(reply, set_mode(words, failure), failure);
     case Request::kDetach: {
+      drop_saved_snapshot();
       auto done = stop_recording(failure);
       if (done) {
         auto left = ops::give_code_back(failure);
@@ -341,6 +404,7 @@ void ask_for_help() {
 void help_triggers() {
   help_wanted.store(false);
   recorder::enforce_gate();
+  if (recorder::take_snapshot_request()) save_snapshot();
 }
 
 /// Waits for a tool. False: there is none, but time to see whether the program still runs.

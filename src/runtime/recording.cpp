@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "isa/system.h"
+#include "ops/open_modules.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
 #include "recorder/triggers.h"
@@ -19,6 +20,27 @@ using base::Result;
 // While a recording starts, the tool is told of modules through the connection that is open already.
 Connection* start_connection = nullptr;
 
+constexpr std::size_t kMaxModuleMessage = sizeof(buffer::Module) + ops::Module::kMaxPath;
+
+/// The message about a module, which is open. `room` holds kMaxModuleMessage bytes.
+std::span<const std::uint8_t> describe(const ops::Module& module, std::uint32_t prepared,
+                                       std::uint32_t refused, std::uint8_t* room) {
+  buffer::Module m;
+  m.load_bias = module.load_bias;
+  m.first_function = module.first_function;
+  m.site_count = module.site_count;
+  m.patched_count = prepared;
+  m.refused_count = refused;
+  const std::span<const std::uint8_t> build_id = module.file.build_id();
+  m.build_id_bytes = static_cast<std::uint32_t>(std::min(build_id.size(), sizeof m.build_id));
+  std::memcpy(m.build_id, build_id.data(), m.build_id_bytes);
+  m.path_bytes = static_cast<std::uint32_t>(std::strlen(module.path));
+  m.header.size = static_cast<std::uint32_t>(sizeof m + m.path_bytes);
+  std::memcpy(room, &m, sizeof m);
+  std::memcpy(room + sizeof m, module.path, m.path_bytes);
+  return {room, m.header.size};
+}
+
 /// Tells the tool which numbers a module's functions have.
 void tell_tool(const ops::Attached& attached) {
   Connection own;
@@ -30,22 +52,9 @@ void tell_tool(const ops::Attached& attached) {
     if (!own.open() || !own.send({reinterpret_cast<const std::uint8_t*>(&hello), sizeof hello})) return;
     connection = &own;
   }
-  const ops::Module& module = attached.module;
-  static std::uint8_t message[sizeof(buffer::Module) + ops::Module::kMaxPath];  // under the engine's lock
-  buffer::Module m;
-  m.load_bias = module.load_bias;
-  m.first_function = module.first_function;
-  m.site_count = module.site_count;
-  m.patched_count = attached.prepared;
-  m.refused_count = attached.refused;
-  const std::span<const std::uint8_t> build_id = module.file.build_id();
-  m.build_id_bytes = static_cast<std::uint32_t>(std::min(build_id.size(), sizeof m.build_id));
-  std::memcpy(m.build_id, build_id.data(), m.build_id_bytes);
-  m.path_bytes = static_cast<std::uint32_t>(std::strlen(module.path));
-  m.header.size = static_cast<std::uint32_t>(sizeof m + m.path_bytes);
-  std::memcpy(message, &m, sizeof m);
-  std::memcpy(message + sizeof m, module.path, m.path_bytes);
-  static_cast<void>(connection->send({message, m.header.size}));
+  static std::uint8_t message[kMaxModuleMessage];  // under the engine's lock
+  static_cast<void>(
+      connection->send(describe(attached.module, attached.prepared, attached.refused, message)));
 }
 
 /// Calls visit(kind, text) for each entry, until it fails. Errors: kProtocol.
@@ -104,6 +113,16 @@ void leave_recording() {
 }
 
 }  // namespace
+
+void describe_modules(void (*put)(void* context, std::span<const std::uint8_t> message), void* context) {
+  static std::uint8_t message[kMaxModuleMessage];  // under the engine's lock
+  const ops::EngineLock lock;
+  const ops::OpenModules open;
+  for (ops::Module* m = ops::first_module(); m != nullptr; m = m->next) {
+    if (m->patch.size() == 0 || !ops::open_module(*m)) continue;
+    put(context, describe(*m, static_cast<std::uint32_t>(m->patch.size()), 0, message));
+  }
+}
 
 Result<void> read_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter) {
   return for_each_entry(text, [&filter](char kind, std::string_view entry) -> Result<void> {

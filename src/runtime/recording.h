@@ -17,6 +17,9 @@ base::Result<void> start_recording(ops::EngineStart when, ops::Failure& failure)
 /// begin. Does nothing if there is none. Errors: as recorder::detach, and then it goes on.
 base::Result<void> stop_recording(ops::Failure& failure);
 
+/// Calls put(context, message) with a buffer::Module message for each module that has hooked functions.
+void describe_modules(void (*put)(void* context, std::span<const std::uint8_t> message), void* context);
+
 /// Filters as the Welcome message has them; triggers are passed by. Errors: kProtocol, kFilterSyntax,
 /// kOutOfMemory.
 base::Result<void> read_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter);

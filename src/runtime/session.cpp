@@ -123,6 +123,25 @@ Result<void> Connection::send(std::span<const std::uint8_t> message) {
   return {};
 }
 
+Result<void> Connection::send(std::span<const std::uint8_t> message, int fd) {
+  iovec part = {const_cast<std::uint8_t*>(message.data()), message.size()};
+  alignas(cmsghdr) std::uint8_t control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* c = CMSG_FIRSTHDR(&header);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
+  const long n = native::system_call(SYS_sendmsg, fd_, reinterpret_cast<long>(&header), MSG_NOSIGNAL);
+  if (n != static_cast<long>(message.size()))
+    return Error(ErrorCode::kConnect, n < 0 ? static_cast<int>(-n) : 0);
+  return {};
+}
+
 Result<Connection::Answer> Connection::receive(std::span<std::uint8_t> message) {
   iovec part = {message.data(), message.size()};
   alignas(cmsghdr) std::uint8_t control[CMSG_SPACE(sizeof(int))] = {};

@@ -35,6 +35,8 @@ class Connection {
   void set_timeout(std::uint64_t seconds);
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
   base::Result<void> send(std::span<const std::uint8_t> message);
+  /// With a descriptor, which stays the caller's too.
+  base::Result<void> send(std::span<const std::uint8_t> message, int fd);
 
   struct Answer {
     int memory_fd = -1;

@@ -41,6 +41,19 @@ ProcessRecording::ProcessRecording(std::filesystem::path directory, ProcessDescr
   memory_.wait_until_tied();  // before the target can have the memory
 }
 
+ProcessRecording::ProcessRecording(std::filesystem::path directory, ProcessDescription description,
+                                   int memory, const TickSource& clock, RecordingTotals& totals)
+    : directory_(std::move(directory)),
+      description_(std::move(description)),
+      clock_(clock),
+      totals_(totals),
+      memory_(memory) {
+  description_.uuid = memory_.uuid();
+  description_.on_full = buffer::OnFull::kFlight;
+  thread_ = std::thread([this] { run(); });
+  memory_.wait_until_tied();
+}
+
 ProcessRecording::~ProcessRecording() {
   if (thread_.joinable()) finish({EndKind::kToolStopped, 0});
 }

@@ -44,6 +44,9 @@ class ProcessRecording {
   /// `description` has what is known of the process. Throws std::system_error.
   ProcessRecording(std::filesystem::path directory, ProcessDescription description,
                    const BufferSettings& settings, const TickSource& clock, RecordingTotals& totals);
+  /// Of a snapshot: `memory` is a copy of the process's buffers. The next call but add_module() is finish().
+  ProcessRecording(std::filesystem::path directory, ProcessDescription description, int memory,
+                   const TickSource& clock, RecordingTotals& totals);
   ~ProcessRecording();
   ProcessRecording(const ProcessRecording&) = delete;
   ProcessRecording& operator=(const ProcessRecording&) = delete;

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 #include <system_error>
 
 #include "isa/system.h"
@@ -86,6 +88,27 @@ SharedMemory::SharedMemory(const BufferSettings& settings, const std::array<std:
   std::copy(uuid.begin(), uuid.end(), c.uuid);
   c.packets_offset = buffer::packets_offset(packet_count_);
   for (std::uint32_t i = 0; i < packet_count_; ++i) c.free_bits[i / 64] |= std::uint64_t{1} << (i % 64);
+}
+
+SharedMemory::SharedMemory(int fd) : fd_(fd) {
+  struct stat status = {};
+  if (::fstat(fd, &status) != 0) throw_errno("cannot look at the snapshot");
+  bytes_ = static_cast<std::uint64_t>(status.st_size);
+  void* memory = bytes_ < sizeof(buffer::Control)
+                     ? MAP_FAILED
+                     : ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error("the snapshot cannot be read");
+  memory_ = static_cast<std::uint8_t*>(memory);
+  pool_ = buffer::Pool(memory_);
+  const buffer::Control& c = pool_.control();
+  packet_count_ = c.packet_count;
+  std::copy(std::begin(c.uuid), std::end(c.uuid), uuid_.begin());
+  if (c.magic != buffer::kMagic || c.version != buffer::kVersion || packet_count_ == 0 ||
+      packet_count_ > buffer::kMaxPackets || buffer::total_bytes(packet_count_) != bytes_) {
+    ::munmap(memory, bytes_);
+    ::close(fd);
+    throw std::runtime_error("the snapshot is none, or of another version of the runtime");
+  }
 }
 
 SharedMemory::~SharedMemory() {

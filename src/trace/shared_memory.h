@@ -52,11 +52,17 @@ class SharedMemory {
  public:
   /// Throws std::system_error.
   SharedMemory(const BufferSettings& settings, const std::array<std::uint8_t, 16>& uuid);
+  /// A copy of some process's memory, as a snapshot is; takes the descriptor over. Throws std::system_error
+  /// or std::runtime_error: it does not look like one.
+  explicit SharedMemory(int fd);
   ~SharedMemory();
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
 
   [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] const std::array<std::uint8_t, 16>& uuid() const { return uuid_; }
+  /// Flight mode: no tool will collect slots of ended threads. Before the target has the memory.
+  void leave_unattended() { pool_.control().unattended = 1; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
   /// The next packet that the target has queued.
