@@ -113,10 +113,15 @@ def test_detached_while_traced(live):
 
 
 def test_fork_while_traced(live):
-    """The child runs on unwatched."""
+    """The child runs on unwatched, and its code can be given back too."""
     with Target(live) as target:
         tool = start(live, "trace", target.pid)
         target.obey("fork 20")
+        child = int(target.ask("child").split()[1])
         target.obey("calls 3")
         output, errors = finish(tool, signal.SIGINT)
         expect(output.count("leaf()") == 3 and not errors, output + errors)
+        expect(live.run("verify", child).returncode == 1, "the child has no hooks of its parent's")
+        live.done("attach", child)
+        live.done("detach", child)
+        live.verified(child)

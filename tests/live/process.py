@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ class Target:
     def __init__(self, live, program="pad/target", *arguments, command=None, ends=True, environment=None):
         self.live = live
         self.ends = ends
+        self.said = ""
         path = live.programs / program
         self.process = subprocess.Popen([*(command or []), str(path), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, bufsize=1, cwd=live.folder,
@@ -51,8 +53,19 @@ class Target:
             pids = [self.pid, *map(int, read(f"/proc/{self.pid}/task/{self.pid}/children").split())]
             self.pid = next(pid for pid in pids if read(f"/proc/{pid}/comm").strip() == comm)
 
+    def line(self):
+        """The next line that it says."""
+        while "\n" not in self.said:
+            expect(select.select([self.process.stdout], [], [], TIMEOUT)[0], "the target hangs")
+            part = os.read(self.process.stdout.fileno(), 4096).decode()
+            if not part:
+                return self.said
+            self.said += part
+        line, self.said = self.said.split("\n", 1)
+        return line
+
     def expect_line(self, wanted):
-        line = self.process.stdout.readline().rstrip("\n")
+        line = self.line()
         expect(line == wanted, f"the target said {line!r}, not {wanted!r}")
 
     def order(self, command):
@@ -60,7 +73,7 @@ class Target:
 
     def ask(self, command):
         self.order(command)
-        return self.process.stdout.readline().rstrip("\n")
+        return self.line()
 
     def obey(self, command):
         answer = self.ask(command)
@@ -91,7 +104,7 @@ class Target:
                        for tid in os.listdir(f"/proc/{self.pid}/task")]
             self.process.kill()
             raise AssertionError(f"the target hangs: {threads} {self.process.communicate()}") from None
-        return self.process.returncode, output, errors
+        return self.process.returncode, self.said + output, errors
 
     def __enter__(self):
         return self
