@@ -3,7 +3,7 @@ import json
 import signal
 import subprocess
 
-from process import TIMEOUT, Target, expect, finish, wait_until
+from process import TIMEOUT, Target, complaints, expect, finish, wait_until
 
 
 def watched(live, target, *words, calls=2):
@@ -12,7 +12,7 @@ def watched(live, target, *words, calls=2):
     live.wait_for_recording(target.pid)
     target.obey(f"calls {calls}")
     output, errors = finish(tool, signal.SIGINT)
-    expect(not errors, errors)
+    expect(not complaints(errors), errors)
     return output
 
 
