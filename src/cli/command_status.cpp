@@ -54,7 +54,8 @@ void print_json(pid_t pid, const ProcessStatus& status, const std::string& funct
                          {"bytes", number(status.get("buffer_bytes"))},
                          {"threads", number(status.get("threads"))},
                          {"discarded", number(status.get("discarded"))},
-                         {"tool_gone", status.get("tool_gone") == "1"}};
+                         {"tool_gone", status.get("tool_gone") == "1"},
+                         {"saved", status.get("saved") == "1"}};
   }
   object["ops"] = clients_of(status);
   object["modules"] = modules_of(status);
@@ -69,6 +70,7 @@ void print_text(pid_t pid, const ProcessStatus& status, const std::string& funct
     fmt::print("buffers: {} MiB, {} when full; {} threads write, {} events discarded{}\n",
                number(status.get("buffer_bytes")) >> 20, status.get("on_full"), status.get("threads"),
                status.get("discarded"), status.get("tool_gone") == "1" ? "; the recording tool is gone" : "");
+    if (status.get("saved") == "1") fmt::print("a trigger has set a snapshot aside; calltap snapshot gets it\n");
   }
   const Json clients = clients_of(status);
   if (!clients.empty()) {

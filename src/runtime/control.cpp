@@ -170,6 +170,10 @@ void put_modules(Reply& reply) {
   }
 }
 
+/// Set aside by a trigger until a tool asks for it: a mapping of a copy of the buffers.
+buffer::Pool saved_snapshot;
+std::uint64_t saved_bytes = 0;
+
 void put_status(Reply& reply) {
   const bool has_pool = recorder::process().mode.load() == recorder::Mode::kOn;
   reply.line("version", std::string_view(CALLTAP_VERSION));
@@ -177,6 +181,7 @@ void put_status(Reply& reply) {
   reply.line("session", session_name());
   reply.line("switch", std::string_view(ops::is_switched_on() ? "on" : "off"));
   if (has_pool) put_buffers(reply);
+  if (saved_bytes != 0) reply.line("saved", std::uint64_t{1});
   put_clients(reply);
   put_modules(reply);
 }
@@ -231,10 +236,6 @@ bool is_recorded(Reply& reply) {
   reply.put("it is not being recorded");
   return false;
 }
-
-/// Set aside by a trigger until a tool asks for it: a mapping of a copy of the buffers.
-buffer::Pool saved_snapshot;
-std::uint64_t saved_bytes = 0;
 
 void drop_saved_snapshot() {
   if (saved_bytes == 0) return;

@@ -2,7 +2,9 @@
 // answers each with a line. Started with words, it takes these as its first command.
 //
 //   calls N        work(N) in the main thread, which calls leaf() N times
+//   marked N       begin(0), work(N), finish(0)
 //   threads N      starts N threads that go on calling spin() and check that nothing of theirs changes
+//   shortlived N   N threads, one after the other, that call spin() once
 //   load FILE, plugin N, unload      a module, N calls of its function, and away
 //   fork N         a child that does work(N) and ends; waits for it
 //   child          a child that sleeps until its parent has ended
@@ -46,6 +48,16 @@ HOOKED unsigned work(unsigned n) {
   return sum;
 }
 
+HOOKED unsigned begin(unsigned n) {
+  __asm__ volatile("" ::: "memory");
+  return n;
+}
+
+HOOKED unsigned finish(unsigned n) {
+  __asm__ volatile("" ::: "memory");
+  return n + 2;
+}
+
 HOOKED unsigned spin(unsigned n) {
   __asm__ volatile("" ::: "memory");
   return n + 1;
@@ -65,6 +77,19 @@ static void* thread(void* argument) {
 static void start_threads(int count) {
   pthread_t started;
   for (int i = 0; i < count; ++i) pthread_create(&started, NULL, thread, (void*)(intptr_t)(1000 + i));
+}
+
+static void* short_thread(void* argument) {
+  spin(1);
+  return argument;
+}
+
+static void run_short_threads(int count) {
+  pthread_t started;
+  for (int i = 0; i < count; ++i) {
+    pthread_create(&started, NULL, short_thread, NULL);
+    pthread_join(started, NULL);
+  }
 }
 
 static unsigned do_plugin(void* module, unsigned n) {
@@ -138,8 +163,14 @@ static int obey(char* line) {
   if (word == NULL) return 0;
   if (strcmp(word, "calls") == 0) {
     work((unsigned)number);
+  } else if (strcmp(word, "marked") == 0) {
+    begin(0);
+    work((unsigned)number);
+    finish(0);
   } else if (strcmp(word, "threads") == 0) {
     start_threads(number);
+  } else if (strcmp(word, "shortlived") == 0) {
+    run_short_threads(number);
   } else if (strcmp(word, "load") == 0) {
     module = dlopen(rest, RTLD_NOW);
     result = module == NULL;
