@@ -70,7 +70,8 @@ void print_text(pid_t pid, const ProcessStatus& status, const std::string& funct
     fmt::print("buffers: {} MiB, {} when full; {} threads write, {} events discarded{}\n",
                number(status.get("buffer_bytes")) >> 20, status.get("on_full"), status.get("threads"),
                status.get("discarded"), status.get("tool_gone") == "1" ? "; the recording tool is gone" : "");
-    if (status.get("saved") == "1") fmt::print("a trigger has set a snapshot aside; calltap snapshot gets it\n");
+    if (status.get("saved") == "1")
+      fmt::print("a trigger has set a snapshot aside; calltap snapshot gets it\n");
   }
   const Json clients = clients_of(status);
   if (!clients.empty()) {

@@ -6,7 +6,7 @@ from process import Target, expect, finish, wait_until
 
 def test_of_a_flight_recorder_without_a_tool(live):
     with Target(live) as target:
-        live.done("attach", target.pid, "--flight", "-N", "obey")
+        live.done("attach", target.pid, "--flight", "-N", "obey*")
         target.obey("calls 100")
         live.done("snapshot", target.pid, "-o", live.directory)
         expect(live.reported() == {"work": 1, "leaf": 100}, live.reported())

@@ -7,7 +7,7 @@ from process import Target, expect, finish
 def recorded(live, *options, calls):
     """What is reported of a recording with these options in which these commands were obeyed."""
     with Target(live) as target:
-        tool = live.record(target.pid, "-N", "obey", *options)
+        tool = live.record(target.pid, "-N", "obey*", *options)
         for command in calls:
             target.obey(command)
         finish(tool, signal.SIGINT)
