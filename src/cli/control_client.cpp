@@ -81,11 +81,13 @@ bool is_stopped(pid_t pid) {
 }
 
 /// Another thread of that name would end the process at our signal. The control thread blocks all signals but
-/// the four that it cannot or must not, and, as the kernel shows it, the one that it waits for.
+/// the four that it cannot or must not, and, as the kernel shows it, the one that it waits for. While it
+/// changes code it blocks all that can be blocked.
 bool has_control_mask(const std::string& task) {
   constexpr std::uint64_t kOpen = bit_of(SIGKILL) | bit_of(SIGSTOP) | bit_of(SIGTRAP) | bit_of(kIdsSignal);
   const std::string mask = status_line(task + "/status", "SigBlk:");
-  return (std::strtoull(mask.c_str(), nullptr, 16) | bit_of(buffer::kControlSignal)) == ~kOpen;
+  return (std::strtoull(mask.c_str(), nullptr, 16) | bit_of(buffer::kControlSignal) | kOpen) ==
+         ~std::uint64_t{0};
 }
 
 bool wait_readable(int fd, int timeout_ms) {
