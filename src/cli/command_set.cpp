@@ -30,8 +30,9 @@ struct SetOptions {
 int set(const SetOptions& options) {
   const auto pid = static_cast<pid_t>(options.pid);
   make_filter(options.filters.functions, options.filters.excluded);  // reports syntax errors
-  ControlClient control(pid);
+  // Before the process waits for us: reading its symbols may take long.
   if (options.has_filters()) check_matches(pid, options.filters);
+  ControlClient control(pid);
   // Off first, on last: in between nothing is recorded that neither filter wants.
   if (options.off) control.ask(buffer::Request::kPause);
   if (!options.on_full.empty()) control.ask(buffer::Request::kMode, options.on_full);

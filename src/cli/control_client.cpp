@@ -29,7 +29,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kConnectMs = 10'000;
+// Longer than the process waits for a few other tools that hang.
+constexpr int kConnectMs = 20'000;
 constexpr int kIdsSignal = 33;  // glibc's: changes the ids of all threads
 
 constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }

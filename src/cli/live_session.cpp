@@ -51,7 +51,7 @@ void LiveNames::refresh() { session_.poll(0); }
 LiveSession::LiveSession(const RecordOptions& options, pid_t pid)
     : options_(options),
       pid_(pid),
-      name_(fmt::format("calltap-live-{}-{}", ::getpid(), pid)),
+      name_(random_session_name()),
       listener_(listen_near(pid, name_)),
       signals_(watch_signals()),
       pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))),

@@ -19,7 +19,6 @@
 #include <fstream>
 #include <future>
 #include <iterator>
-#include <random>
 #include <system_error>
 
 #include "buffer/session_protocol.h"
@@ -55,8 +54,7 @@ RecordSession::RecordSession(const RecordOptions& options, std::filesystem::path
       filter_(make_filter(options.functions, options.excluded)),
       attached_(attached) {
   totals_.max_bytes = options.max_bytes;
-  std::random_device random;
-  name_ = fmt::format("calltap-{}-{:08x}{:08x}", ::getpid(), random(), random());
+  name_ = random_session_name();
   listener_ = listen_near(attached == 0 ? ::getpid() : attached, name_);
   sigset_t signals;
   ::sigemptyset(&signals);

@@ -1,5 +1,6 @@
 #include "cli/session_messages.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -71,6 +72,11 @@ std::array<std::uint8_t, 16> random_uuid() {
   uuid[6] = (uuid[6] & 0x0f) | 0x40;  // version 4, variant 1 (RFC 4122)
   uuid[8] = (uuid[8] & 0x3f) | 0x80;
   return uuid;
+}
+
+std::string random_session_name() {
+  std::random_device random;
+  return fmt::format("calltap-{}-{:08x}{:08x}", ::getpid(), random(), random());
 }
 
 }  // namespace calltap::cli

@@ -30,4 +30,7 @@ std::optional<trace::ModuleDescription> read_module(std::span<const std::uint8_t
 /// Same as RecordSession's: a version 4 UUID.
 std::array<std::uint8_t, 16> random_uuid();
 
+/// Of a session's socket: nobody else can have taken it, and be waiting there, before us.
+std::string random_session_name();
+
 }  // namespace calltap::cli
