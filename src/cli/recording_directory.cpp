@@ -60,6 +60,8 @@ void make_directory(const fs::path& directory) {
   }
   fs::create_directories(directory, error);
   if (error) refuse_output(directory, error.message());
+  // Ours alone: what the process does is nobody else's business, whatever the umask says.
+  fs::permissions(directory, fs::perms::owner_all, error);
   if (::access(directory.c_str(), W_OK | X_OK) != 0) refuse_output(directory, std::strerror(errno));
 }
 
