@@ -58,7 +58,10 @@ bool is_incomplete(const RecordSession& session) {
 void refuse_second_recording(pid_t pid) {
   const ProcessStatus status(ControlClient(pid).ask(buffer::Request::kStatus));
   if (status.get("recording") != "off" && status.get("tool_gone") != "1") {
-    throw SourceError(fmt::format("process {}: it is being recorded by another tool", pid));
+    const char* by = status.get("unattended") == "1"
+                         ? "in flight mode (calltap attach --flight); calltap detach ends that"
+                         : "being recorded by another tool";
+    throw SourceError(fmt::format("process {}: it is {}", pid, by));
   }
 }
 

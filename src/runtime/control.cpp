@@ -129,6 +129,7 @@ void put_buffers(Reply& reply) {
   reply.line("threads", threads);
   reply.line("discarded", discarded);
   reply.line("tool_gone", std::uint64_t{control.stopped.load() != 0 || is_tool_gone()});
+  reply.line("unattended", std::uint64_t{control.unattended});
   reply.line("buffer_bytes", std::uint64_t{control.packet_count} * event::kPacketBytes);
 }
 
