@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "api/error_text.h"
+#include "base/array.h"
 #include "buffer/control_protocol.h"
 #include "isa/system.h"
 #include "ops/engine.h"
@@ -38,20 +39,13 @@ using buffer::Request;
 std::atomic<std::uint32_t> control_tid{0};  // 0: no thread; kStarting
 constexpr std::uint32_t kStarting = ~std::uint32_t{0};
 
-/// Sends a text of any length as a row of messages.
+/// A text of any length, sent as a row of messages when it is complete: by then nobody holds a lock that the
+/// program could wait for while the tool takes its time.
 class Reply {
  public:
   explicit Reply(Connection& connection) : connection_(connection) {}
 
-  void put(std::string_view text) {
-    while (!text.empty()) {
-      const std::size_t part = text.size() < kRoom - used_ ? text.size() : kRoom - used_;
-      std::memcpy(message_ + sizeof(ControlReply) + used_, text.data(), part);
-      used_ += part;
-      text.remove_prefix(part);
-      if (used_ == kRoom) send(ControlReply::kMore, ErrorCode::kNone);
-    }
-  }
+  void put(std::string_view text) { whole_ = whole_ && text_.append({text.data(), text.size()}); }
   void put(std::uint64_t value) {
     char digits[20];
     std::size_t at = sizeof digits;
@@ -69,29 +63,39 @@ class Reply {
     put(value);
     put("\n");
   }
-  bool end(ErrorCode error = ErrorCode::kNone) { return send(0, error); }
+  /// False: the tool does not take it.
+  bool end(ErrorCode error = ErrorCode::kNone) {
+    if (!whole_ && error == ErrorCode::kNone) error = ErrorCode::kOutOfMemory;
+    return finish(error, -1);
+  }
   /// The last part takes the descriptor along.
-  bool end_with(int fd) { return send(0, ErrorCode::kNone, fd); }
+  bool end_with(int fd) { return finish(ErrorCode::kNone, fd); }
 
  private:
-  static constexpr std::size_t kRoom = buffer::kMaxControlText;
+  bool finish(ErrorCode error, int fd) {
+    std::string_view text(text_.data(), text_.size());
+    while (text.size() > buffer::kMaxControlText) {
+      if (!send(ControlReply::kMore, error, text.substr(0, buffer::kMaxControlText), -1)) return false;
+      text.remove_prefix(buffer::kMaxControlText);
+    }
+    return send(0, error, text, fd);
+  }
 
-  bool send(std::uint32_t flags, ErrorCode error, int fd = -1) {
+  bool send(std::uint32_t flags, ErrorCode error, std::string_view text, int fd) {
     ControlReply reply;
-    reply.header.size = static_cast<std::uint32_t>(sizeof reply + used_);
+    reply.header.size = static_cast<std::uint32_t>(sizeof reply + text.size());
     reply.flags = flags;
     reply.error = static_cast<std::int32_t>(error);
-    reply.text_bytes = static_cast<std::uint32_t>(used_);
+    reply.text_bytes = static_cast<std::uint32_t>(text.size());
     std::memcpy(message_, &reply, sizeof reply);
-    used_ = 0;
+    if (!text.empty()) std::memcpy(message_ + sizeof reply, text.data(), text.size());
     const std::span<const std::uint8_t> message(message_, reply.header.size);
-    sent_ = sent_ && static_cast<bool>(fd < 0 ? connection_.send(message) : connection_.send(message, fd));
-    return sent_;
+    return static_cast<bool>(fd < 0 ? connection_.send(message) : connection_.send(message, fd));
   }
 
   Connection& connection_;
-  std::size_t used_ = 0;
-  bool sent_ = true;                                             // all so far
+  base::Array<char> text_;
+  bool whole_ = true;
   alignas(8) static std::uint8_t message_[buffer::kMaxMessage];  // of the one control thread
 };
 alignas(8) std::uint8_t Reply::message_[buffer::kMaxMessage];
@@ -174,6 +178,12 @@ void put_modules(Reply& reply) {
 /// Set aside by a trigger until a tool asks for it: a mapping of a copy of the buffers.
 buffer::Pool saved_snapshot;
 std::uint64_t saved_bytes = 0;
+
+void put_functions(Reply& reply) {
+  const ops::EngineLock lock;
+  ops::list_enabled_functions(
+      [](void* context, std::string_view line) { static_cast<Reply*>(context)->put(line); }, &reply);
+}
 
 void put_status(Reply& reply) {
   const bool has_pool = recorder::process().mode.load() == recorder::Mode::kOn;
@@ -296,12 +306,9 @@ bool answer(Connection& connection, Request request, std::span<const std::uint8_
     case Request::kStatus:
       put_status(reply);
       return reply.end();
-    case Request::kFunctions: {
-      const ops::EngineLock lock;
-      ops::list_enabled_functions(
-          [](void* context, std::string_view line) { static_cast<Reply*>(context)->put(line); }, &reply);
+    case Request::kFunctions:
+      put_functions(reply);
       return reply.end();
-    }
     case Request::kRecord:
       return end(reply, record(words, failure), failure);
     case Request::kSnapshot:
@@ -339,10 +346,8 @@ void serve(std::uint64_t nonce, bool& leaves) {
   char name[buffer::kControlSocketName + 1];
   buffer::control_socket_name(nonce, name);
   Connection connection;
+  connection.set_patience(kPatienceSeconds);
   if (!connection.open(name)) return;
-  // A tool that hangs must not keep others from being served.
-  constexpr std::uint64_t kTimeoutSeconds = 30;
-  connection.set_timeout(kTimeoutSeconds);
   buffer::ControlHello hello;
   hello.pid = static_cast<std::uint32_t>(isa::current_pid());
   static_assert(sizeof CALLTAP_VERSION <= sizeof hello.version);

@@ -135,6 +135,7 @@ Result<void> read_filters(std::span<const std::uint8_t> text, ops::FunctionFilte
 Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
   static std::uint8_t welcome[buffer::kMaxMessage];
   Connection connection;
+  if (when == ops::EngineStart::kProgramRuns) connection.set_patience(kPatienceSeconds);
   const auto filters = join(connection, buffer::HelloReason::kStart, welcome);
   if (!filters) return filters.error();
   start_connection = &connection;

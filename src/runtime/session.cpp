@@ -42,6 +42,14 @@ bool is_trusted(long fd) {
   return peer.uid == 0 || peer.uid == static_cast<uid_t>(native::system_call(SYS_geteuid));
 }
 
+void set_timeouts(int fd, std::uint64_t seconds) {
+  const timeval timeout = {static_cast<time_t>(seconds), 0};
+  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    native::system_call(SYS_setsockopt, fd, SOL_SOCKET, option, reinterpret_cast<long>(&timeout),
+                        sizeof timeout);
+  }
+}
+
 }  // namespace
 
 bool find_session(char** environment) {
@@ -95,6 +103,7 @@ Result<void> Connection::open(std::string_view name) {
   }
   std::memcpy(address.sun_path + 1, name.data(), name.size());
   const std::size_t size = offsetof(sockaddr_un, sun_path) + 1 + name.size();
+  set_timeouts(static_cast<int>(fd), patience_seconds_);
   long result =
       native::system_call(SYS_connect, fd, reinterpret_cast<long>(&address), static_cast<long>(size));
   constexpr long kNotPermitted = -1;
@@ -105,14 +114,6 @@ Result<void> Connection::open(std::string_view name) {
   }
   fd_ = static_cast<int>(fd);
   return {};
-}
-
-void Connection::set_timeout(std::uint64_t seconds) {
-  const timeval timeout = {static_cast<time_t>(seconds), 0};
-  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-    native::system_call(SYS_setsockopt, fd_, SOL_SOCKET, option, reinterpret_cast<long>(&timeout),
-                        sizeof timeout);
-  }
 }
 
 Result<void> Connection::send(std::span<const std::uint8_t> message) {
@@ -149,7 +150,7 @@ Result<Connection::Answer> Connection::receive(std::span<std::uint8_t> message) 
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   header.msg_control = control;
-  header.msg_controllen = sizeof control;
+  header.msg_controllen = CMSG_LEN(sizeof(int));  // with the padding there would be room for a second one
   constexpr long kInterrupted = -4;
   long n = kInterrupted;
   while (n == kInterrupted) {
@@ -162,14 +163,36 @@ Result<Connection::Answer> Connection::receive(std::span<std::uint8_t> message) 
       std::memcpy(&answer.memory_fd, CMSG_DATA(c), sizeof answer.memory_fd);
     }
   }
-  if (n < static_cast<long>(sizeof(buffer::MessageHeader))) return ErrorCode::kProtocol;
+  if (n < static_cast<long>(sizeof(buffer::MessageHeader))) {
+    if (answer.memory_fd >= 0) native::system_call(SYS_close, answer.memory_fd);
+    return ErrorCode::kProtocol;
+  }
   answer.size = static_cast<std::size_t>(n);
   return answer;
 }
 
 namespace {
 
+/// As a tool makes it, and it stays so: what is mapped can be read and written to its end.
+bool is_sealed_memory(int fd, std::uint64_t bytes) {
+  constexpr long kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 46;
+  if (bytes < sizeof(buffer::Control) || bytes > kMost) return false;
+  if (native::system_call(SYS_fcntl, fd, F_GET_SEALS) != kSeals) return false;
+  return native::system_call(SYS_lseek, fd, 0, SEEK_END) == static_cast<long>(bytes);
+}
+
+/// What the runtime computes addresses from.
+bool is_layout_known(const buffer::Control& control, std::uint64_t bytes) {
+  return control.packet_count > 0 && control.packet_count <= buffer::kMaxPackets &&
+         buffer::total_bytes(control.packet_count) <= bytes &&
+         control.packets_offset == buffer::packets_offset(control.packet_count) &&
+         control.packets_per_thread > 0 && control.packets_per_thread <= control.packet_count &&
+         control.on_full <= buffer::OnFull::kFlight;
+}
+
 Result<void> map_recording(const buffer::Welcome& welcome, int memory_fd) {
+  if (!is_sealed_memory(memory_fd, welcome.memory_bytes)) return ErrorCode::kProtocol;
   const bool reuse = spare_buffers.bytes == welcome.memory_bytes && spare_buffers.bytes != 0;
   const long memory = native::system_call(SYS_mmap, static_cast<long>(reuse ? spare_buffers.address : 0),
                                           static_cast<long>(welcome.memory_bytes), PROT_READ | PROT_WRITE,
@@ -182,13 +205,28 @@ Result<void> map_recording(const buffer::Welcome& welcome, int memory_fd) {
   const buffer::Pool pool(reinterpret_cast<void*>(memory));
   const buffer::Control& control = pool.control();
   if (control.magic != buffer::kMagic || control.version != buffer::kVersion ||
-      buffer::total_bytes(control.packet_count) > welcome.memory_bytes) {
+      !is_layout_known(control, welcome.memory_bytes)) {
     unmap_recording(true);
     return ErrorCode::kVersion;
   }
   std::memcpy(the_recording, control.uuid, sizeof the_recording);
   recorder::process().pool = pool;
   return {};
+}
+
+/// Maps the buffers, if all is as it should be. Returns the filters' text.
+Result<std::span<const std::uint8_t>> accept_welcome(const Connection::Answer& answer,
+                                                     std::span<const std::uint8_t> text) {
+  buffer::Welcome welcome;
+  if (answer.memory_fd < 0 || answer.size < sizeof welcome) return ErrorCode::kProtocol;
+  std::memcpy(&welcome, text.data(), sizeof welcome);
+  if (welcome.header.magic != buffer::kMagic || welcome.header.version != buffer::kProtocolVersion ||
+      welcome.header.type != buffer::MessageType::kWelcome) {
+    return ErrorCode::kVersion;
+  }
+  if (welcome.filter_bytes > answer.size - sizeof welcome) return ErrorCode::kProtocol;
+  if (auto mapped = map_recording(welcome, answer.memory_fd); !mapped) return mapped.error();
+  return text.subspan(sizeof welcome, welcome.filter_bytes);
 }
 
 Result<std::span<const std::uint8_t>> try_join(Connection& connection, buffer::HelloReason reason,
@@ -201,18 +239,9 @@ Result<std::span<const std::uint8_t>> try_join(Connection& connection, buffer::H
   if (!sent) return sent.error();
   auto answer = connection.receive(text);
   if (!answer) return answer.error();
-  buffer::Welcome welcome;
-  if (answer->memory_fd < 0 || answer->size < sizeof welcome) return ErrorCode::kProtocol;
-  std::memcpy(&welcome, text.data(), sizeof welcome);
-  Result<void> mapped = ErrorCode::kVersion;
-  if (welcome.header.magic == buffer::kMagic && welcome.header.version == buffer::kProtocolVersion &&
-      welcome.header.type == buffer::MessageType::kWelcome) {
-    mapped = map_recording(welcome, answer->memory_fd);
-  }
-  native::system_call(SYS_close, answer->memory_fd);
-  if (!mapped) return mapped.error();
-  if (welcome.filter_bytes > answer->size - sizeof welcome) return ErrorCode::kProtocol;
-  return std::span<const std::uint8_t>(text.data() + sizeof welcome, welcome.filter_bytes);
+  auto accepted = accept_welcome(*answer, text);
+  if (answer->memory_fd >= 0) native::system_call(SYS_close, answer->memory_fd);
+  return accepted;
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ class Connection {
   base::Result<void> open();
   /// The same with the abstract name of another socket.
   base::Result<void> open(std::string_view name);
-  /// Sending and receiving fail after that long.
-  void set_timeout(std::uint64_t seconds);
+  /// Before open(): opening, sending and receiving fail after that long. Otherwise they wait.
+  void set_patience(std::uint64_t seconds) { patience_seconds_ = seconds; }
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
   base::Result<void> send(std::span<const std::uint8_t> message);
   /// With a descriptor, which stays the caller's too.
@@ -47,7 +47,12 @@ class Connection {
 
  private:
   int fd_ = -1;
+  std::uint64_t patience_seconds_ = 0;  // 0: without end
 };
+
+/// How long the control thread waits for a tool that hangs. Shorter than tools wait for the control thread,
+/// so that it has time left for them.
+inline constexpr std::uint64_t kPatienceSeconds = 5;
 
 /// Says Hello, gets the shared memory, and sets recorder::process(). `text` receives Welcome and the filters'
 /// text. Errors: kConnect, kProtocol, kVersion, kOutOfMemory; the process's mode is kOff then.
