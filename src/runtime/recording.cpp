@@ -72,21 +72,30 @@ Result<void> for_each_entry(std::span<const std::uint8_t> text, Visit visit) {
   return {};
 }
 
+/// Takes what is before the first colon off the text, and the colon; all of it if there is none. (Nothing of
+/// string_view that may throw: it would need the C++ library.)
+std::string_view take_field(std::string_view& text) {
+  std::size_t length = 0;
+  while (length < text.size() && text[length] != ':') ++length;
+  const std::string_view field(text.data(), length);
+  text.remove_prefix(length < text.size() ? length + 1 : length);
+  return field;
+}
+
 /// "action:count:pattern"
 Result<void> add_trigger(std::string_view text, ops::Failure& failure) {
   using recorder::TriggerAction;
-  const std::size_t first = text.find(':');
-  const std::size_t second = first == text.npos ? text.npos : text.find(':', first + 1);
-  if (second == text.npos) return ErrorCode::kProtocol;
-  std::uint64_t count = first + 1 == second ? recorder::kEveryTime : 0;
-  for (const char digit : text.substr(first + 1, second - first - 1)) {
+  const std::string_view action_name = take_field(text);
+  const std::string_view digits = take_field(text);
+  if (text.empty()) return ErrorCode::kProtocol;
+  std::uint64_t count = digits.empty() ? recorder::kEveryTime : 0;
+  for (const char digit : digits) {
     if (digit < '0' || digit > '9') return ErrorCode::kProtocol;
     count = count * 10 + static_cast<std::uint64_t>(digit - '0');
   }
   for (const TriggerAction action :
        {TriggerAction::kTraceOn, TriggerAction::kTraceOff, TriggerAction::kSnapshot, TriggerAction::kWhile}) {
-    if (text.substr(0, first) == recorder::name(action))
-      return recorder::add_trigger(action, text.substr(second + 1), count, failure);
+    if (action_name == recorder::name(action)) return recorder::add_trigger(action, text, count, failure);
   }
   return ErrorCode::kProtocol;
 }

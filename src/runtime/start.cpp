@@ -50,8 +50,8 @@ void after_fork_in_child() {
 /// What stands behind NAME= in the environment; null if it is not there.
 const char* value_of(char** environment, std::string_view name) {
   for (char** entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    if (text.substr(0, name.size()) == name && text.substr(name.size(), 1) == "=")
+    // Nothing of string_view that may throw: it would need the C++ library.
+    if (std::string_view(*entry).starts_with(name) && (*entry)[name.size()] == '=')
       return *entry + name.size() + 1;
   }
   return nullptr;
