@@ -158,6 +158,8 @@ void add_record(CLI::App& app, int& status) {
       ->default_str(size_words(options->buffers.bytes_per_thread));
   add_size(*command, "--max-size", options->max_bytes, {event::kPacketBytes, kMostBytes},
            "stop recording when the trace is this large");
+  command->add_flag("!--no-children", options->follows_children,
+                    "record the process alone, not what it forks or starts");
   add_pid(*command, "-p,--pid", options->pid, "record a process that runs already, and what it forks");
   add_duration(*command, "--duration", options->duration_ns,
                "with -p: stop after that long, and leave the process");

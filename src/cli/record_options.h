@@ -18,6 +18,7 @@ struct RecordOptions {
   trace::BufferSettings buffers;
   std::uint64_t max_bytes = 0;
   bool force = false;
+  bool follows_children = true;
   std::uint64_t pid = 0;          // -p: of a process that runs already; 0 = a command is started
   std::uint64_t duration_ns = 0;  // of an attached process; 0 = until it ends or a signal asks to stop
   std::vector<std::string> command;

@@ -177,6 +177,9 @@ bool RecordSession::serve(Client& client) {
 }
 
 bool RecordSession::greet(Client& client, const buffer::Hello& hello) {
+  // Who gets no answer runs on unrecorded.
+  const pid_t first = attached_ != 0 ? attached_ : child_;
+  if (!options_.follows_children && client.pid != first) return false;
   if (hello.reason == buffer::HelloReason::kModules) {
     client.recording = find(hello.parent_uuid);
     return client.recording != nullptr;

@@ -571,6 +571,7 @@ void ct_event_missed(calltap::trampoline::Miss why) {
   constexpr std::uint64_t kEventsOfACall = 2;
   const auto reason =
       why == trampoline::Miss::kNoFrame ? event::DiscardReason::kNoFrame : event::DiscardReason::kInHandler;
+  const isa::SignalsBlocked blocked;
   recorder::find_recording();
   const recorder::InPool in_pool;
   if (!in_pool) return;

@@ -143,6 +143,18 @@ def test_modules_come_and_go(live):
         target.obey("plugin 5")
 
 
+def test_no_children(live):
+    with Target(live) as target:
+        tool = live.record(target.pid, "--no-children")
+        target.obey("calls 10")
+        target.obey("fork 20")
+        target.obey("calls 30")
+        finish(tool, signal.SIGINT)
+        expect(live.reported()["leaf"] == 40, live.reported())
+    process = live.run("record", "--no-children", "-o", live.directory, "--", live.programs / "pad/target", "fork", "20", input="")
+    expect(process.returncode == 0 and "leaf" not in live.reported(), f"{process.stderr} {live.reported()}")
+
+
 def test_fork(live):
     """Children are recorded, those that end and those that are still there when the recording does."""
     with Target(live) as target:
