@@ -47,7 +47,7 @@ Process& process();
 /// events off. `only_inside`: they are written inside some functions alone, by threads whose Writer::inside
 /// is not 0.
 struct Gate {
-  std::atomic<bool> shut;
+  std::atomic<std::uint32_t> shut;  // 0 or 1
   std::atomic<bool> only_inside;
 };
 extern Gate gate;

@@ -308,7 +308,7 @@ Writer* start_writer(Pool pool, ThreadState& thread) {
 std::uint64_t shut_slot = kSentinel;
 
 bool is_kept_out(const Writer& w) {
-  return gate.shut.load(std::memory_order_relaxed) ||
+  return gate.shut.load(std::memory_order_relaxed) != 0 ||
          (gate.only_inside.load(std::memory_order_relaxed) && w.inside == 0);
 }
 
@@ -499,7 +499,7 @@ bool leave_pool() {
 
 void enforce_gate() {
   Process& p = *the_process;
-  if (!gate.shut.load() || p.mode.load() != Mode::kOn) return;
+  if (gate.shut.load() == 0 || p.mode.load() != Mode::kOn) return;
   constexpr int kMostRounds = 20;
   p.frozen.store(1, std::memory_order_seq_cst);
   if (wait_for_slow_paths(kMostRounds)) exchange_cursors(&shut_slot, kMostRounds);

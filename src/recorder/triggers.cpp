@@ -22,7 +22,7 @@ struct Trigger {
 Trigger triggers[kMaxTriggers];
 std::size_t trigger_count = 0;
 void (*wake_helper)() = nullptr;
-std::atomic<bool> snapshot_wanted{false};
+std::atomic<std::uint32_t> snapshot_wanted{0};  // words, as RISC-V exchanges them
 std::atomic<bool> armed{false};
 
 /// False: it has acted as often as it was to.
@@ -38,14 +38,14 @@ bool use_up(Trigger& trigger) {
 void act(TriggerAction action) {
   switch (action) {
     case TriggerAction::kTraceOn:
-      gate.shut.store(false);
+      gate.shut.store(0);
       return;
     case TriggerAction::kTraceOff:
-      if (gate.shut.exchange(true)) return;
+      if (gate.shut.exchange(1) != 0) return;
       look_at_gate(ct_thread);
       break;
     case TriggerAction::kSnapshot:
-      snapshot_wanted.store(true);
+      snapshot_wanted.store(1);
       break;
     case TriggerAction::kWhile:
       enter_inside(ct_thread);
@@ -140,13 +140,13 @@ Result<void> remove_triggers(ops::Failure& failure) {
     ops::free_client(client);
     --trigger_count;
   }
-  gate.shut.store(false);
+  gate.shut.store(0);
   gate.only_inside.store(false);
   return done;
 }
 
 void set_helper(void (*wake)()) { wake_helper = wake; }
 
-bool take_snapshot_request() { return snapshot_wanted.exchange(false); }
+bool take_snapshot_request() { return snapshot_wanted.exchange(0) != 0; }
 
 }  // namespace calltap::recorder

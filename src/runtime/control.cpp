@@ -400,16 +400,16 @@ std::size_t count_threads() {
 }
 
 /// From a trigger's handler: what is wanted is in memory, so one signal is as good as many.
-std::atomic<bool> help_wanted{false};
+std::atomic<std::uint32_t> help_wanted{0};
 
 void ask_for_help() {
   const std::uint32_t tid = control_tid.load(std::memory_order_relaxed);
-  if (tid == 0 || tid == kStarting || help_wanted.exchange(true)) return;
+  if (tid == 0 || tid == kStarting || help_wanted.exchange(1) != 0) return;
   native::system_call(SYS_tgkill, isa::current_pid(), static_cast<long>(tid), buffer::kControlSignal);
 }
 
 void help_triggers() {
-  help_wanted.store(false);
+  help_wanted.store(0);
   recorder::enforce_gate();
   if (recorder::take_snapshot_request()) save_snapshot();
 }
