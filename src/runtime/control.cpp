@@ -38,6 +38,7 @@ using buffer::Request;
 
 std::atomic<std::uint32_t> control_tid{0};  // 0: no thread; kStarting
 constexpr std::uint32_t kStarting = ~std::uint32_t{0};
+std::atomic<std::uint32_t> ending{0};  // 1: a control thread has stepped aside, and is sending its last reply
 
 /// A text of any length, sent as a row of messages when it is complete: by then nobody holds a lock that the
 /// program could wait for while the tool takes its time.
@@ -297,6 +298,15 @@ bool send_snapshot(Reply& reply) {
   return sent;
 }
 
+/// The thread is about to end, and says so before the tool hears of it: the next tool may come at once, and
+/// is to find no control thread rather than one that no longer listens.
+void step_aside() {
+  recorder::set_helper(nullptr);
+  ending.store(1, std::memory_order_release);
+  control_tid.store(0, std::memory_order_release);
+  ::prctl(PR_SET_NAME, "calltap-ended");
+}
+
 /// False: the connection is done with.
 bool answer(Connection& connection, Request request, std::span<const std::uint8_t> text, bool& leaves) {
   const std::string_view words(reinterpret_cast<const char*>(text.data()), text.size());
@@ -335,6 +345,7 @@ bool answer(Connection& connection, Request request, std::span<const std::uint8_
         if (left) reply.line("left", std::uint64_t{*left});
       }
       leaves = static_cast<bool>(done);
+      if (leaves) step_aside();
       return end(reply, done, failure);
     }
   }
@@ -433,11 +444,14 @@ constexpr std::uint64_t kBlocked = ~(std::uint64_t{1} << (SIGTRAP - 1) | std::ui
 void* run_control(void*) {
   // pthread_create() has let kControlSignal through. The name comes after this: tools take it as a promise.
   native::system_call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&kBlocked), 0, sizeof kBlocked);
-  ::prctl(PR_SET_NAME, buffer::kControlThreadName);
   control_tid.store(static_cast<std::uint32_t>(isa::current_tid()), std::memory_order_release);
+  while (ending.load(std::memory_order_acquire) != 0)
+    isa::sleep_for(1'000'000);  // it has our message buffers
+  ::prctl(PR_SET_NAME, buffer::kControlThreadName);
   recorder::set_helper(ask_for_help);
   bool leader_ended = false;
-  for (bool leaves = false; !leaves;) {
+  bool leaves = false;
+  while (!leaves) {
     std::uint64_t nonce = 0;
     if (wait_for_tool(nonce, leader_ended)) {
       serve(nonce, leaves);
@@ -447,8 +461,8 @@ void* run_control(void*) {
     constexpr std::size_t kLeaderAndOurselves = 2;
     if (leader_ended && count_threads() <= kLeaderAndOurselves) break;
   }
-  recorder::set_helper(nullptr);
-  control_tid.store(0, std::memory_order_release);
+  if (!leaves) step_aside();
+  ending.store(0, std::memory_order_release);
   // Where this was the last thread, libc now runs the program's exit handlers here.
   const std::uint64_t none = 0;
   native::system_call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&none), 0, sizeof none);
@@ -469,7 +483,10 @@ int create_thread() {
 
 }  // namespace
 
-void forget_control_thread() { control_tid.store(0, std::memory_order_relaxed); }
+void forget_control_thread() {
+  control_tid.store(0, std::memory_order_relaxed);
+  ending.store(0, std::memory_order_relaxed);
+}
 
 }  // namespace calltap::runtime
 
