@@ -34,7 +34,7 @@ std::optional<std::chrono::nanoseconds> bring_runtime(pid_t pid) {
   } catch (const inject::InjectError& error) {
     throw SourceError(error.what());
   }
-  // The thread has its name before its id is known, but not for certain its signal mask.
+  // Its id is known before it has its name, by which it is found.
   constexpr int kTries = 100;
   for (int i = 0; i < kTries && find_control_thread(pid) == 0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -87,6 +87,8 @@ void add_attach(CLI::App& app, int& status) {
       ->default_str(size_words(record.buffers.bytes_per_thread))
       ->needs(flight);
   command->callback([options, &status] {
+    if (!options->flight && !options->record.triggers.empty())
+      throw CLI::ValidationError("--trigger and --while are for --flight");
     try {
       status = attach(*options);
     } catch (const CLI::ParseError&) {

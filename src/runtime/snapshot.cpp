@@ -1,5 +1,6 @@
 #include "runtime/snapshot.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "base/array.h"
@@ -98,12 +99,16 @@ bool copy_all(buffer::Pool pool, int fd) {
 }  // namespace
 
 Result<int> copy_buffers(buffer::Pool pool) {
-  const long fd =
-      native::system_call(SYS_memfd_create, reinterpret_cast<long>("calltap-snapshot"), MFD_CLOEXEC);
+  const long fd = native::system_call(SYS_memfd_create, reinterpret_cast<long>("calltap-snapshot"),
+                                      MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (isa::is_error(fd)) return Error(ErrorCode::kOutOfMemory, static_cast<int>(-fd));
   const std::uint64_t bytes = buffer::total_bytes(pool.control().packet_count);
   const long sized = native::system_call(SYS_ftruncate, fd, static_cast<long>(bytes));
-  if (!isa::is_error(sized) && copy_all(pool, static_cast<int>(fd))) return static_cast<int>(fd);
+  if (!isa::is_error(sized) && copy_all(pool, static_cast<int>(fd))) {
+    // The tool maps nothing that could become shorter.
+    native::system_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    return static_cast<int>(fd);
+  }
   native::system_call(SYS_close, fd);
   return ErrorCode::kOutOfMemory;
 }

@@ -93,6 +93,10 @@ SharedMemory::SharedMemory(const BufferSettings& settings, const std::array<std:
 SharedMemory::SharedMemory(int fd) : fd_(fd) {
   struct stat status = {};
   if (::fstat(fd, &status) != 0) throw_errno("cannot look at the snapshot");
+  if ((::fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) == 0) {
+    ::close(fd);
+    throw std::runtime_error("the snapshot could become shorter while it is read");
+  }
   bytes_ = static_cast<std::uint64_t>(status.st_size);
   void* memory = bytes_ < sizeof(buffer::Control)
                      ? MAP_FAILED
