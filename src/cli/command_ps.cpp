@@ -16,6 +16,7 @@
 #include "cli/control_client.h"
 #include "cli/module_sources.h"
 #include "site/sites.h"
+#include "trace/printable.h"
 
 namespace calltap::cli {
 namespace {
@@ -101,7 +102,7 @@ void print_text(const std::vector<Row>& rows) {
   fmt::print("{:>7}  {:<10} {:<9} {:>9}  COMMAND\n", "PID", "USER", "RUNTIME", "FUNCTIONS");
   for (const Row& row : rows) {
     fmt::print("{:>7}  {:<10} {:<9} {:>9}  {}\n", row.pid, row.user, row.runtime.empty() ? "-" : row.runtime,
-               row.functions, row.command);
+               row.functions, trace::printable(row.command));
   }
 }
 

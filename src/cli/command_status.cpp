@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -25,7 +26,9 @@ Json rows_of(const std::vector<std::string>& lines, std::initializer_list<const 
     std::size_t at = 0;
     for (const char* key : keys) {
       const std::string& field = at < fields.size() ? fields[at] : std::string();
-      const bool is_number = !field.empty() && field.find_first_not_of("0123456789") == std::string::npos;
+      constexpr std::size_t kMostDigits = 19;
+      const bool is_number = !field.empty() && field.size() <= kMostDigits &&
+                             field.find_first_not_of("0123456789") == std::string::npos;
       row[key] = is_number ? Json(std::stoull(field)) : Json(field);
       ++at;
     }
@@ -42,7 +45,12 @@ Json modules_of(const ProcessStatus& status) {
   return rows_of(status.all("module"), {"path", "sites", "prepared", "on"});
 }
 
-std::uint64_t number(const std::string& text) { return text.empty() ? 0 : std::stoull(text); }
+/// 0 where it is none, or too large.
+std::uint64_t number(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? value : 0;
+}
 
 void print_json(pid_t pid, const ProcessStatus& status, const std::string& functions) {
   Json object = {{"pid", pid},

@@ -23,6 +23,7 @@
 
 #include "cli/module_sources.h"
 #include "cli/record_target.h"
+#include "trace/printable.h"
 
 namespace calltap::cli {
 namespace {
@@ -31,6 +32,8 @@ namespace fs = std::filesystem;
 
 // Longer than the process waits for a few other tools that hang.
 constexpr int kConnectMs = 20'000;
+// A line for every function of a very large program.
+constexpr std::size_t kMaxAnswer = std::size_t{1} << 30;
 constexpr int kIdsSignal = 33;  // glibc's: changes the ids of all threads
 
 constexpr std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
@@ -125,8 +128,8 @@ std::uint64_t random_number() {
   return std::uint64_t{random()} << 32 | random();
 }
 
-/// The connection of the process itself: others of its user could be faster.
-Descriptor accept_from(const Descriptor& listener, pid_t pid) {
+/// The connection of the process itself: others of its user could be faster. `thread` was asked for it.
+Descriptor accept_from(const Descriptor& listener, pid_t pid, pid_t thread) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kConnectMs);
   for (;;) {
     const auto left =
@@ -135,6 +138,7 @@ Descriptor accept_from(const Descriptor& listener, pid_t pid) {
     if (left.count() <= 0) break;
     if (!wait_readable(listener.get(), std::min<int>(kStepMs, static_cast<int>(left.count())))) {
       if (!exists(pid)) refuse(pid, "it has ended");
+      if (has_left(pid, thread)) throw SourceError(describe_left(pid));
       if (is_stopped(pid))
         refuse(pid, fmt::format("it is stopped by a signal: continue it first (kill -CONT {})", pid));
       continue;
@@ -215,7 +219,7 @@ ControlClient::ControlClient(pid_t pid) : pid_(pid) {
     refuse(pid, errno == EPERM ? "it is another user's; run calltap as that user or as root"
                                : std::strerror(errno));
   }
-  socket_ = accept_from(listener, pid);
+  socket_ = accept_from(listener, pid, thread);
   buffer::ControlHello hello;
   if (!wait_readable(socket_.get(), kConnectMs) ||
       ::recv(socket_.get(), &hello, sizeof hello, 0) != sizeof hello ||
@@ -268,7 +272,8 @@ ControlClient::Answer ControlClient::exchange(buffer::Request request, const std
         reply.text_bytes != static_cast<std::size_t>(n) - sizeof reply) {
       refuse(pid_, "its answer makes no sense");
     }
-    answer.text.append(received.data() + sizeof reply, reply.text_bytes);
+    if (answer.text.size() + reply.text_bytes > kMaxAnswer) refuse(pid_, "its answer does not end");
+    answer.text += trace::printable({received.data() + sizeof reply, reply.text_bytes}, "\n\t");
     if ((reply.flags & buffer::ControlReply::kMore) != 0) continue;
     if (reply.error != 0) refuse(pid_, answer.text);
     return answer;

@@ -9,6 +9,7 @@
 #include "site/demangler.h"
 #include "site/sites.h"
 #include "site/symbols.h"
+#include "trace/printable.h"
 
 namespace calltap::cli {
 namespace {
@@ -29,8 +30,9 @@ bool read_functions(const std::string& file_path, const std::string& build_id, s
     trace::FunctionDescription function;
     function.id = i;
     function.link_address = (*sites)[i].entry.value;
-    function.symbol = site::function_name(*symbols, name, (*sites)[i].entry, buffer);
-    function.name = demangler.demangle(function.symbol);
+    const std::string_view symbol = site::function_name(*symbols, name, (*sites)[i].entry, buffer);
+    function.symbol = trace::printable(std::string(symbol));
+    function.name = trace::printable(std::string(demangler.demangle(symbol)));
     module.functions.push_back(std::move(function));
   }
   return true;

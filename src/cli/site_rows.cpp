@@ -11,6 +11,7 @@
 #include "site/demangler.h"
 #include "site/sites.h"
 #include "site/symbols.h"
+#include "trace/printable.h"
 
 namespace calltap::cli {
 namespace {
@@ -58,8 +59,8 @@ void append_sites(const SourceModule& module, std::vector<SiteRow>& rows) {
     const Way way = way_to_patch(module.file, site);
     const std::string_view symbol = site::function_name(*symbols, module.name, site.entry, buffer);
     SiteRow row;
-    row.symbol = symbol;
-    row.function = demangler.demangle(row.symbol);
+    row.symbol = trace::printable(std::string(symbol));
+    row.function = trace::printable(std::string(demangler.demangle(symbol)));
     row.module = module.name;
     row.address = base::to_target(site.entry, module.load_bias).value;
     row.layout = layout_of(module.file.machine(), site);

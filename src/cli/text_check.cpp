@@ -16,6 +16,7 @@
 #include "site/demangler.h"
 #include "site/sites.h"
 #include "site/symbols.h"
+#include "trace/printable.h"
 
 namespace calltap::cli {
 namespace {
@@ -74,8 +75,8 @@ void name_functions(const SourceModule& module, std::span<TextDifference> differ
     };
     const auto site = std::find_if(sites->begin(), sites->end(), covers);
     if (site == sites->end()) continue;
-    difference.function =
-        demangler.demangle(std::string(site::function_name(*symbols, module.name, site->entry, buffer)));
+    difference.function = trace::printable(
+        std::string(demangler.demangle(site::function_name(*symbols, module.name, site->entry, buffer))));
   }
 }
 

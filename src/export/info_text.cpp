@@ -2,6 +2,7 @@
 
 #include "export/duration_text.h"
 #include "export/info.h"
+#include "trace/printable.h"
 #include "trace/tick_clock.h"
 
 namespace calltap::export_ {
@@ -21,7 +22,7 @@ std::string command_text(const std::vector<std::string>& arguments) {
     for (const char c : a) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
     out += '\'';
   }
-  return out;
+  return trace::printable(std::move(out));
 }
 
 std::string date_text(std::uint64_t realtime_ns) {
@@ -86,7 +87,7 @@ void print_threads(Output& out, const ProcessInfo& info) {
 void print_modules(Output& out, const trace::ProcessDescription& p) {
   out.print("  modules      {}\n", p.modules.size());
   for (const trace::ModuleDescription& m : p.modules) {
-    out.print("    {}\n      build-id {}, loaded at {:#x}, {} of {} sites traced", m.path,
+    out.print("    {}\n      build-id {}, loaded at {:#x}, {} of {} sites traced", trace::printable(m.path),
               m.build_id.empty() ? "none" : m.build_id, m.load_bias, m.patched_count, m.site_count);
     if (m.unpatchable_count != 0) out.print(", {} not patchable", m.unpatchable_count);
     out.text("\n");
@@ -97,7 +98,7 @@ void print_process(Output& out, const ProcessInfo& info) {
   const trace::ProcessDescription& p = info.process->description;
   out.print("\nprocess {} ({})\n", p.pid, p.name);
   out.print("  command      {}\n  executable   {}\n  parent       {}\n", command_text(p.command_line),
-            p.executable, p.parent_pid);
+            trace::printable(p.executable), p.parent_pid);
   out.print("  started      {}\n  ended        {}\n", date_text(p.start_realtime_ns), end_text(p.end));
   out.print("  host         {}, Linux {}, {}, {} processors\n", p.host.name, p.host.kernel, p.host.machine,
             p.host.cpu_count);

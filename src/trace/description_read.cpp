@@ -6,6 +6,7 @@
 
 #include "trace/description.h"
 #include "trace/description_names.h"
+#include "trace/printable.h"
 #include "trace/trace_error.h"
 
 namespace calltap::trace {
@@ -87,7 +88,7 @@ ThreadDescription thread_from(const Json& json) {
   ThreadDescription t;
   json.at("tid").get_to(t.tid);
   json.at("incarnation").get_to(t.incarnation);
-  json.at("name").get_to(t.name);
+  t.name = printable(json.at("name"));
   json.at("stream").get_to(t.stream);
   t.discarded = discarded_from(json.at("discarded"));
   // The name is joined to the directory's path: it must not lead out of it.
@@ -114,8 +115,8 @@ FunctionDescription function_from(const Json& json, std::size_t module_count) {
   json.at(0).get_to(f.id);
   json.at(1).get_to(f.module);
   json.at(2).get_to(f.link_address);
-  json.at(3).get_to(f.symbol);
-  f.name = json.size() > 4 ? json.at(4).get<std::string>() : f.symbol;
+  f.symbol = printable(json.at(3));
+  f.name = json.size() > 4 ? printable(json.at(4)) : f.symbol;
   if (f.id == 0 || f.id > kMaxFunctionId)
     throw std::runtime_error(fmt::format("impossible function id {}", f.id));
   if (f.module >= module_count) throw std::runtime_error(fmt::format("function {} is in no module", f.id));
@@ -135,14 +136,14 @@ ProcessDescription process_from(const Json& json) {
   json.at("tool_version").get_to(p.tool_version);
   json.at("pid").get_to(p.pid);
   json.at("parent_pid").get_to(p.parent_pid);
-  json.at("name").get_to(p.name);
+  p.name = printable(json.at("name"));
   json.at("executable").get_to(p.executable);
   json.at("command_line").get_to(p.command_line);
   p.uuid = uuid_from(json.at("uuid"));
   const Json& host = json.at("host");
-  host.at("name").get_to(p.host.name);
-  host.at("kernel").get_to(p.host.kernel);
-  host.at("machine").get_to(p.host.machine);
+  p.host.name = printable(host.at("name"));
+  p.host.kernel = printable(host.at("kernel"));
+  p.host.machine = printable(host.at("machine"));
   host.at("boot_id").get_to(p.host.boot_id);
   host.at("cpu_count").get_to(p.host.cpu_count);
   json.at("start_realtime_ns").get_to(p.start_realtime_ns);

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Builds servers from Debian's source packages with sleds, for attach_often.py.
 #
-#   build_servers.sh DIR        DIR/redis, DIR/redis-clang, DIR/memcached, DIR/lighttpd: source trees, built
+#   build_servers.sh DIR        DIR/redis, DIR/redis-clang, DIR/memcached, DIR/lighttpd, DIR/nghttp2: source trees, built
 #
-# Needs libevent-dev. The machine's apt configuration stays as it is; the lists of source packages go below DIR.
+# Needs libevent-dev, libev-dev, libssl-dev, libc-ares-dev and zlib1g-dev. The machine's apt configuration stays as it is; the lists of source packages go below DIR.
 set -euo pipefail
 
 [[ $# == 1 ]] || {
@@ -27,8 +27,8 @@ apt_options=(
 )
 cd "$dir"
 apt-get "${apt_options[@]}" -q update
-apt-get "${apt_options[@]}" -q source --download-only redis memcached lighttpd
-for package in redis memcached lighttpd; do
+apt-get "${apt_options[@]}" -q source --download-only redis memcached lighttpd nghttp2
+for package in redis memcached lighttpd nghttp2; do
   [[ -d $package ]] || dpkg-source --no-check -x "${package}"_*.dsc "$package"
 done
 [[ -d redis-clang ]] || cp -r redis redis-clang
@@ -38,3 +38,7 @@ make -C redis "${redis[@]}"
 make -C redis-clang CC=clang "${redis[@]}"
 (cd memcached && ./configure CFLAGS="$flags" --disable-docs && make memcached)
 (cd lighttpd && ./configure CFLAGS="$flags" --without-pcre2 --without-bzip2 --without-zlib && make)
+# C++, and its own load generator.
+cmake -S nghttp2 -B nghttp2/build -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" -DENABLE_APP=ON \
+  -DENABLE_LIB_ONLY=OFF -DENABLE_SHARED_LIB=OFF -DENABLE_STATIC_LIB=ON
+cmake --build nghttp2/build --target nghttpd h2load -j2
