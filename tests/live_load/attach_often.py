@@ -62,7 +62,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--calltap", required=True)
     parser.add_argument("--counter", required=True)
-    parser.add_argument("--server", required=True, help="redis=PATH, memcached=PATH or lighttpd=PATH")
+    parser.add_argument("--server", required=True, help="redis=PATH, memcached=PATH, lighttpd=PATH or nghttpd=PATH")
     parser.add_argument("--cycles", type=int, default=1000)
     parser.add_argument("--record", action="store_true", help="record for 50 ms in every tenth cycle")
     parser.add_argument("--no-load", action="store_true", help="the server only waits")
@@ -99,6 +99,8 @@ def main():
               f"99 % {percentile(stops, 0.99):.2f}, longest {max(stops):.2f}")
     for mark in marks[0], marks[len(marks) // 2], marks[-1]:
         print("memory:", mark)
+    if load and calls == 0:
+        problems["no system call was counted"] += 1
     for what, count in problems.most_common(10):
         print(f"{count} times: {what}")
     for line in failed[:10]:

@@ -12,6 +12,7 @@ set -euo pipefail
 }
 mkdir -p "$1/apt/lists/partial" "$1/apt/archives/partial"
 dir=$(cd "$1" && pwd)
+assembler=$(cd "$(dirname "$0")/../../cmake/gcc" && pwd)
 flags="-O2 -g1 -fpatchable-function-entry=18,16"
 
 # shellcheck disable=SC2016  # the dollars are apt's
@@ -38,7 +39,7 @@ make -C redis "${redis[@]}"
 make -C redis-clang CC=clang "${redis[@]}"
 (cd memcached && ./configure CFLAGS="$flags" --disable-docs && make memcached)
 (cd lighttpd && ./configure CFLAGS="$flags" --without-pcre2 --without-bzip2 --without-zlib && make)
-# C++, and its own load generator.
-cmake -S nghttp2 -B nghttp2/build -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" -DENABLE_APP=ON \
-  -DENABLE_LIB_ONLY=OFF -DENABLE_SHARED_LIB=OFF -DENABLE_STATIC_LIB=ON
+# C++, and its own load generator. GCC 12 does not link it without our assembler.
+cxx="$flags -B$assembler"
+cmake -S nghttp2 -B nghttp2/build -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$cxx" -DCMAKE_CXX_FLAGS="$cxx" -DENABLE_APP=ON
 cmake --build nghttp2/build --target nghttpd h2load -j2

@@ -63,6 +63,23 @@ def http_requests(connection, number):
 KINDS = {"redis": redis_requests, "memcached": memcached_requests, "lighttpd": http_requests}
 
 
+H2LOAD_ANSWER = "requests: {0} total, {0} started, {0} done, {0} succeeded, 0 failed, 0 errored, 0 timeout"
+
+
+def http2_load(program, port, connections, stop, results):
+    """The load generator that comes with the server."""
+    done, failed = 0, []
+    each = 5000
+    while not stop.is_set():
+        file = random.randrange(20)
+        process = subprocess.run([program, "-n", str(each), "-c", str(connections), "-m", "10", f"http://127.0.0.1:{port}/{file}.txt"],
+                                 capture_output=True, text=True, check=False)
+        done += each
+        if H2LOAD_ANSWER.format(each) not in process.stdout or f"status codes: {each} 2xx" not in process.stdout:
+            failed.append(process.stdout + process.stderr)
+    results.put((done, failed))
+
+
 def work(kind, port, connections, stop, results):
     request = KINDS[kind]
     random.seed(os.getpid())
@@ -85,11 +102,14 @@ def work(kind, port, connections, stop, results):
 
 
 class Load:
-    def __init__(self, kind, port, processes=2, connections=16):
+    def __init__(self, kind, program, port, processes=2, connections=16):
         self.stop_event = multiprocessing.Event()
         self.results = multiprocessing.Queue()
-        self.processes = [multiprocessing.Process(target=work, daemon=True,
-                                                  args=(kind, port, connections, self.stop_event, self.results))
+        target, first = (work, kind)
+        if kind == "nghttpd":
+            target, first = (http2_load, os.path.join(os.path.dirname(program), "h2load"))
+        self.processes = [multiprocessing.Process(target=target, daemon=True,
+                                                  args=(first, port, connections, self.stop_event, self.results))
                           for _ in range(processes)]
         for process in self.processes:
             process.start()
@@ -107,11 +127,12 @@ class Load:
 class Server:
     def __init__(self, what, directory, counter=None):
         self.kind, _, program = what.partition("=")
+        self.program = program = os.path.abspath(program)  # the server has a folder of its own
         self.port = free_port()
         self.counts_file = os.path.join(directory, "counts")
         environment = dict(os.environ)
         if counter:
-            environment.update(LD_PRELOAD=counter, EINTR_FILE=self.counts_file)
+            environment.update(LD_PRELOAD=os.path.abspath(counter), EINTR_FILE=self.counts_file)
         if self.kind == "redis":
             command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                        "--dir", directory, "--loglevel", "warning"]
@@ -123,6 +144,9 @@ class Server:
             for n in range(20):
                 with open(os.path.join(root, f"{n}.txt"), "w") as file:
                     file.write(f"file {n} " * 100 + "--end--")
+        if self.kind == "nghttpd":
+            command = [program, "--no-tls", "-a", "127.0.0.1", "-d", root, "-n", "4", str(self.port)]
+        elif self.kind == "lighttpd":
             configuration = os.path.join(directory, "lighttpd.conf")
             with open(configuration, "w") as file:
                 file.write(f'server.document-root = "{root}"\nserver.port = {self.port}\nserver.bind = "127.0.0.1"\n'
@@ -151,7 +175,7 @@ class Server:
         self.process.wait()
 
     def start_load(self, **arguments):
-        return Load(self.kind, self.port, **arguments)
+        return Load(self.kind, self.program, self.port, **arguments)
 
     def is_running(self):
         return self.process.poll() is None
