@@ -151,8 +151,7 @@ int run(const std::string& view, double rate, std::uint32_t threads, double seco
   fmt::print(
       stderr,
       "{}: {:.2f} M events/s written by {} threads, {:.2f} M/s seen, {} discarded ({:.3f} %), {} late, {} "
-      "lines "
-      "dropped; reader {:.1f} ns an event, {:.0f} % of a CPU, {} passes; {}\n",
+      "lines dropped; reader {:.1f} ns an event, {:.0f} % of a CPU, {} passes; {}\n",
       view, static_cast<double>(written) / took / 1e6, threads,
       static_cast<double>(counts.events) / took / 1e6, discarded,
       100.0 * static_cast<double>(discarded) / static_cast<double>(written.load()), counts.late,

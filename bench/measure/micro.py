@@ -37,6 +37,10 @@ def measure(env, table):
             contenders[what, "off", compiler, layout] = runs(program, what)
         for layout in ("18,16", "5"):
             contenders[what, "bare", layout] = runs(programs["gcc", layout], what, env.bare_hook)
+        contenders[what, "off", "two threads"] = lambda what=what: per_call(
+            run(env, [hooked, what, count, 2]))
+        contenders[what, "recorded", "two threads"] = lambda what=what: per_call(
+            record(env, f"micro-{what}-2", [hooked, what, recorded_count, 2]))
         contenders[what, "recorded"] = lambda what=what: per_call(
             record(env, f"micro-{what}", [hooked, what, recorded_count]))
     results = rounds(env.rounds, contenders)
@@ -62,6 +66,10 @@ def measure(env, table):
         table.add(f"{what}, recorded: added, without two clock reads", "ns", over, call, "call")
         share = [100 * c / a for c, a in zip(two_clocks, added)]
         table.add(f"{what}, recorded: share of the two clock reads", "%", share)
-        facts = recording_facts(env, f"micro-{what}")
-        if facts["discarded"] != 0:
-            die(f"{facts['discarded']} events were discarded")
+        for recording in f"micro-{what}", f"micro-{what}-2":
+            facts = recording_facts(env, recording)
+            if facts["discarded"] != 0:
+                die(f"{facts['discarded']} events were discarded")
+        for state, one in ("off", ("off", "gcc", "18,16")), ("recorded", ("recorded",)):
+            rates = [2 * a / b for a, b in zip(results[(what, *one)], results[what, state, "two threads"])]
+            table.add(f"{what}, {state}: calls of two threads, of a thread's CPU time", "times one", rates)

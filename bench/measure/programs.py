@@ -27,6 +27,7 @@ class Environment:
         self.work = self.build / "bench" / "programs"
         self.work.mkdir(parents=True, exist_ok=True)
         self.quick = quick
+        self.billion = False
         self.rounds = 3 if quick else 7
         self.calltap = self.build / "bin" / "calltap"
         self.bare_hook = self.build / "lib" / "libcalltap-bare-hook.so"

@@ -36,6 +36,12 @@ def measure(env, table):
         events["sqlite"] = recording_facts(env, "sqlite")["events"]
         contenders["sqlite"] = lambda: report(env, "sqlite")
     results = rounds(env.rounds, contenders)
+    if env.billion:
+        size = "billion"
+        record(env, f"reader-{size}", [program, "leaf", 500_000_000])
+        events[size] = recording_facts(env, f"reader-{size}")["events"]
+        results[size] = [report(env, f"reader-{size}")]
+        shutil.rmtree(env.recording(f"reader-{size}"))
     for size, samples in results.items():
         kind = "SQLite" if size == "sqlite" else "one function"
         name = f"report, {events[size] / 1e6:,.0f} M events of {kind}"
