@@ -8,27 +8,25 @@
 namespace calltap::trace {
 namespace {
 
-using NameCounts = std::unordered_map<std::string_view, std::uint32_t>;
-
-NameCounts count_names(const std::vector<std::string>& names) {
-  NameCounts counts;
-  counts.reserve(names.size());
-  for (const std::string& name : names) {
-    if (!name.empty()) ++counts[name];
-  }
-  return counts;
-}
-
-/// Renames every function whose name others have too. The counts refer to the old names, so the new ones are
-/// kept aside until all are made.
+/// Renames every function whose name others have too, and returns false if there was none. The new names are
+/// kept aside until all are made: the counts refer to the old ones.
 template <class Rename>
-void rename_shared(std::vector<std::string>& names, const ProcessDescription& process, Rename rename) {
-  const NameCounts counts = count_names(names);
+bool rename_shared(std::vector<std::string>& names, const ProcessDescription& process, Rename rename) {
+  std::unordered_map<std::string_view, std::uint32_t> counts;
+  counts.reserve(names.size());
+  std::vector<const std::uint32_t*> count_of(names.size());
+  for (std::size_t id = 0; id < names.size(); ++id) {
+    if (names[id].empty()) continue;
+    std::uint32_t& count = counts[names[id]];
+    ++count;
+    count_of[id] = &count;
+  }
   std::vector<std::pair<std::uint32_t, std::string>> renamed;
   for (const FunctionDescription& f : process.functions) {
-    if (counts.at(names[f.id]) > 1) renamed.emplace_back(f.id, rename(f));
+    if (*count_of[f.id] > 1) renamed.emplace_back(f.id, rename(f));
   }
   for (auto& [id, name] : renamed) names[id] = std::move(name);
+  return !renamed.empty();
 }
 
 }  // namespace
@@ -46,15 +44,19 @@ std::vector<std::string> distinct_names(const ProcessDescription& process) {
   for (const FunctionDescription& f : process.functions) {
     names[f.id] = !f.name.empty() ? f.name : !f.symbol.empty() ? f.symbol : fmt::format("function {}", f.id);
   }
-  rename_shared(names, process, [&](const FunctionDescription& f) {
+  const auto with_module = [&](const FunctionDescription& f) {
     return fmt::format("{}@{}", names[f.id], module_name(process, f.module));
-  });
-  rename_shared(names, process, [&](const FunctionDescription& f) {
+  };
+  const auto with_address = [&](const FunctionDescription& f) {
     return fmt::format("{}+{:#x}", names[f.id], f.link_address);
-  });
-  // Only a description that contradicts itself still has duplicates here.
-  rename_shared(names, process,
-                [&](const FunctionDescription& f) { return fmt::format("{}#{}", names[f.id], f.id); });
+  };
+  const auto with_number = [&](const FunctionDescription& f) {
+    return fmt::format("{}#{}", names[f.id], f.id);
+  };
+  // Only a description that contradicts itself still has duplicates at the third.
+  if (rename_shared(names, process, with_module) && rename_shared(names, process, with_address)) {
+    rename_shared(names, process, with_number);
+  }
   return names;
 }
 
