@@ -13,12 +13,16 @@
 //   extended event, 16 bytes, where the thread was silent for 2^27 ticks or more:
 //           | real id, 27 bits        | 31    | time, low half                 |
 //           | time, high half                 | function                       |
+//   with words, behind either form of the kinds kArguments and kStack:
+//           | layout                          | count, 1 ... kMaxWords         |
+//           | word | ... `count` of them
 //
 // Time counts clock ticks (TSC). A compact time t after the time T (the previous event's, or timestamp_begin)
 // is the smallest value >= T with these low 27 bits. Within a stream time never decreases.
 //
-// No event starts with eight zero bytes: a packet is zeroed before use, and the first zero word is where it
-// ends if its writer was killed. `function` numbers start at 1 and mean what the trace's function table says.
+// No event starts with eight zero bytes: a packet is zeroed before use, and the first event that would start
+// with them is where it ends if its writer was killed. The words behind an event may be zero, so its first
+// eight bytes are written last. `function` numbers start at 1 and mean what the trace's function table says.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +44,10 @@ enum class EventId : std::uint32_t {
   kExit = 2,
   /// The call ended without returning: exception, longjmp, thread cancellation.
   kUnwound = 3,
+  /// Of the call whose entry is the thread's next event, but for those of signal handlers; see arguments.h.
+  kArguments = 4,
+  /// Who called the function.
+  kStack = 5,
   kExtended = 31,
 };
 
@@ -59,6 +67,29 @@ constexpr ExtendedEvent extended_event(EventId id, std::uint64_t time, std::uint
   const auto header =
       static_cast<std::uint64_t>(id) << kIdBits | static_cast<std::uint64_t>(EventId::kExtended);
   return {header | time << 32, time >> 32 | std::uint64_t{function} << 32};
+}
+
+/// Words of data behind an event. The first of them, which is not counted, has their number in the low half.
+inline constexpr std::uint32_t kMaxWords = 256;
+
+constexpr bool has_words(EventId id) { return id == EventId::kArguments || id == EventId::kStack; }
+constexpr std::uint64_t words_header(std::uint32_t count, std::uint32_t layout) {
+  return std::uint64_t{layout} << 32 | count;
+}
+
+/// How many of `left` words the event takes that starts with the first of them, which is not zero; 0: it
+/// takes more, or no event is like this. `word(i)` is the i-th.
+template <class Word>
+constexpr std::size_t event_words(Word&& word, std::size_t left) {
+  const std::uint64_t first = word(0);
+  const bool extended = (first & 31) == static_cast<std::uint64_t>(EventId::kExtended);
+  const auto id = static_cast<EventId>(extended ? static_cast<std::uint32_t>(first) >> kIdBits : first & 31);
+  const std::size_t header = extended ? 2 : 1;
+  if (!has_words(id)) return header <= left ? header : 0;
+  if (header >= left) return 0;
+  const auto count = static_cast<std::uint32_t>(word(header));
+  if (count == 0 || count > kMaxWords || count >= left - header) return 0;
+  return header + 1 + count;
 }
 
 /// Size of a packet in the shared buffers and, when it is full, in the file. In the file packet_size says how

@@ -98,6 +98,9 @@ class LiveCalls {
         calls_->exit(event.function, event.time, CallEnd::kUnwound);
         return;
       case trace::LiveKind::kGap:
+      case trace::LiveKind::kArguments:
+      case trace::LiveKind::kStack:
+      case trace::LiveKind::kHalfWord:
         return;
     }
   }

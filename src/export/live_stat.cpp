@@ -79,7 +79,7 @@ void LiveStat::events(std::span<const trace::LiveEvent> events) {
         close_intervals(event.time);
       if (event.kind == trace::LiveKind::kGap) {
         calls.break_off();
-      } else {
+      } else if (event.kind != trace::LiveKind::kHalfWord) {
         ++events_;
       }
       calls.apply(event);

@@ -18,13 +18,18 @@ std::uint64_t read_clock_after(std::uint64_t last) {
   return now > last ? now : last;  // another core's clock may lag by a tick
 }
 
+/// Words of the event at `at`, which is in the packet as a whole.
+std::size_t words_at(const std::uint64_t* at, const std::uint64_t* end) {
+  const auto left = static_cast<std::size_t>(end - at);
+  const std::size_t words = event::event_words([at](std::size_t i) { return at[i]; }, left);
+  return words != 0 ? words : left;
+}
+
 std::uint64_t count_events(const std::uint8_t* packet, std::uint32_t content_bytes) {
+  const auto* at = reinterpret_cast<const std::uint64_t*>(packet + sizeof(event::PacketHeader));
+  const auto* const end = reinterpret_cast<const std::uint64_t*>(packet) + content_bytes / 8;
   std::uint64_t events = 0;
-  for (std::size_t at = sizeof(event::PacketHeader); at + 8 <= content_bytes; ++events) {
-    const auto id = *reinterpret_cast<const std::uint64_t*>(packet + at) & 31;
-    at += id == static_cast<std::uint64_t>(event::EventId::kExtended) ? event::kExtendedBytes
-                                                                      : event::kCompactBytes;
-  }
+  for (; at < end; at += words_at(at, end)) ++events;
   return events;
 }
 
@@ -159,7 +164,7 @@ bool next_packet(Pool pool, Writer& w) {
 }  // namespace
 
 void skip_taken_slots(Writer& w) {
-  while (w.cursor < w.sentinel && *w.cursor != 0) ++w.cursor;
+  while (w.cursor < w.sentinel && *w.cursor != 0) w.cursor += words_at(w.cursor, w.sentinel);
 }
 
 void give_back_aside(Pool pool, Writer& w) {
@@ -199,28 +204,41 @@ void close_packet(Pool pool, Writer& w) {
   }
 }
 
-void write_event(Pool pool, Writer& w, std::uint64_t bits) {
+void write_event(Pool pool, Writer& w, std::uint64_t bits, const EventWords& words) {
   skip_taken_slots(w);
-  if (w.has_packet == 0 || w.cursor == w.sentinel) {
+  // Words of the event behind its header.
+  const std::size_t data = words.count == 0 ? 0 : std::size_t{words.count} + 1;
+  const auto room = [&w] { return static_cast<std::size_t>(w.sentinel - w.cursor); };
+  if (w.has_packet == 0 || room() < 1 + data) {
     if (w.has_packet != 0) close_packet(pool, w);
     if (!next_packet(pool, w)) return;
   }
-  const std::uint64_t now = read_clock_after(w.last_time);
-  const auto id = static_cast<event::EventId>(bits & 31);
-  const auto function = static_cast<std::uint32_t>(bits >> 32);
-  if (now - w.last_time <= event::kTimeMask) {
-    *w.cursor++ = event::compact_event(id, now, function);
-  } else if (w.cursor + 1 < w.sentinel) {
-    const event::ExtendedEvent e = event::extended_event(id, now, function);
-    w.cursor[0] = e.low;
-    w.cursor[1] = e.high;
-    w.cursor += 2;
-  } else {
+  std::uint64_t now = read_clock_after(w.last_time);
+  if (now - w.last_time > event::kTimeMask && room() < 2 + data) {
     close_packet(pool, w);
     if (!next_packet(pool, w)) return;
-    *w.cursor++ = event::compact_event(id, w.last_time, function);
-    return;
+    now = w.last_time;
   }
+  const auto id = static_cast<event::EventId>(bits & 31);
+  const auto function = static_cast<std::uint32_t>(bits >> 32);
+  std::uint64_t* const event = w.cursor;
+  std::uint64_t* at = event + 1;
+  std::uint64_t first = 0;
+  if (now - w.last_time <= event::kTimeMask) {
+    first = event::compact_event(id, now, function);
+  } else {
+    const event::ExtendedEvent e = event::extended_event(id, now, function);
+    first = e.low;
+    *at++ = e.high;
+  }
+  if (words.count != 0) {
+    *at++ = event::words_header(words.count, words.layout);
+    for (std::uint32_t i = 0; i < words.count; ++i) *at++ = words.words[i];
+  }
+  // Last, for until now the packet ends here: to whoever reads it, and to an interrupted call that holds this
+  // place, which is the beginning of an event and thus never one of the words, of which some are zero.
+  __atomic_store_n(event, first, __ATOMIC_RELEASE);
+  w.cursor = at;
   w.last_time = now;
 }
 

@@ -26,9 +26,16 @@ inline std::uint64_t total_discarded(const buffer::ThreadSlot& slot) {
   return sum;
 }
 
+/// Data behind an event: 1 ... event::kMaxWords words, which may be zero; 0: none.
+struct EventWords {
+  const std::uint64_t* words = nullptr;
+  std::uint32_t count = 0;
+  std::uint32_t layout = 0;
+};
+
 /// Writes the event `function << 32 | EventId`, now, or counts it as discarded.
-void write_event(buffer::Pool pool, trampoline::Writer& w, std::uint64_t bits);
-/// Moves the cursor from a place in the packet behind what is written.
+void write_event(buffer::Pool pool, trampoline::Writer& w, std::uint64_t bits, const EventWords& words = {});
+/// Moves the cursor from the beginning of an event, or where one may be, behind what is written.
 void skip_taken_slots(trampoline::Writer& w);
 /// Completes the packet and hands it on. The cursor then points at the sentinel, where every claim fails.
 void close_packet(buffer::Pool pool, trampoline::Writer& w);

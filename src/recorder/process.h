@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "buffer/pool.h"
+#include "event/event_layout.h"
 #include "trampoline/state.h"
 
 namespace calltap::recorder {
@@ -62,6 +63,12 @@ void look_at_gate(trampoline::ThreadState& thread);
 /// blocked.
 void enter_inside(trampoline::ThreadState& thread);
 void leave_inside(trampoline::ThreadState& thread);
+
+/// Writes an event with words of data for the calling thread, now: kArguments or kStack, of which `layout`
+/// says what the words are. Does nothing where no events are written, or unless there are 1 ...
+/// event::kMaxWords words. For handlers of clients. Signals must be blocked.
+void write_event_with_words(event::EventId id, std::uint32_t function, std::uint32_t layout,
+                            const std::uint64_t* words, std::uint32_t count);
 
 /// Asks the tool for a recording for this process: fills `process().pool` and sets the mode. Implemented by
 /// runtime/. Called with signals blocked, by one thread at a time, possibly in a child right after fork:

@@ -119,7 +119,7 @@ void shut(Writer& w) {
   w.cursor = &shut_slot;
 }
 
-/// The cursor goes back to the packet, which tells by its first zero how far it was written.
+/// The cursor goes back to the packet, which tells how far it was written.
 void reopen(Pool pool, Writer& w) {
   if (w.is_shut == 0) return;
   w.is_shut = 0;
@@ -281,6 +281,31 @@ void enforce_gate() {
   p.frozen.store(0, std::memory_order_seq_cst);
 }
 
+namespace {
+
+/// Runs `write(pool, writer)` if the calling thread may write events now.
+template <class Write>
+void on_open_writer(Write write) {
+  if (the_process == nullptr) return;
+  find_recording();
+  const InPool in_pool;
+  if (!in_pool) return;
+  Writer* w = writer_of(ct_thread);
+  if (w == nullptr) return;
+  if (is_kept_out(*w)) return shut(*w);
+  reopen(the_process->pool, *w);
+  write(the_process->pool, *w);
+}
+
+}  // namespace
+
+void write_event_with_words(event::EventId id, std::uint32_t function, std::uint32_t layout,
+                            const std::uint64_t* words, std::uint32_t count) {
+  if (count == 0 || count > event::kMaxWords || the_process == nullptr || discard_quickly(ct_thread)) return;
+  const std::uint64_t bits = std::uint64_t{function} << 32 | static_cast<std::uint64_t>(id);
+  on_open_writer([&](Pool pool, Writer& w) { write_event(pool, w, bits, {words, count, layout}); });
+}
+
 void look_at_gate(ThreadState& thread) {
   const InPool in_pool;
   if (!in_pool) return;
@@ -310,16 +335,8 @@ void leave_inside(ThreadState& thread) {
 extern "C" {
 
 void ct_event_write(std::uint64_t bits) {
-  using namespace calltap;
-  if (recorder::the_process == nullptr) return;
-  recorder::find_recording();
-  const recorder::InPool in_pool;
-  if (!in_pool) return;
-  trampoline::Writer* w = recorder::writer_of(ct_thread);
-  if (w == nullptr) return;
-  if (recorder::is_kept_out(*w)) return recorder::shut(*w);
-  recorder::reopen(recorder::process().pool, *w);
-  recorder::write_event(recorder::process().pool, *w, bits);
+  using namespace calltap::recorder;
+  on_open_writer([bits](Pool pool, Writer& w) { write_event(pool, w, bits); });
 }
 
 /// From the trampolines.

@@ -59,6 +59,20 @@ bool is_free(const Identity& id) {
   return id.state == static_cast<std::uint32_t>(buffer::PacketState::kFree);
 }
 
+/// How much of a packet that is being written is there. What is behind an event's first word was written
+/// before that, so it must also be copied after that was seen.
+std::size_t written_bytes(const std::uint8_t* packet) {
+  const auto* at = reinterpret_cast<const std::uint64_t*>(packet + sizeof(event::PacketHeader));
+  const auto* const end = reinterpret_cast<const std::uint64_t*>(packet + event::kPacketBytes);
+  while (at < end && __atomic_load_n(at, __ATOMIC_ACQUIRE) != 0) {
+    const auto word = [at](std::size_t i) { return __atomic_load_n(at + i, __ATOMIC_RELAXED); };
+    const std::size_t words = event::event_words(word, static_cast<std::size_t>(end - at));
+    if (words == 0) break;
+    at += words;
+  }
+  return static_cast<std::size_t>(reinterpret_cast<const std::uint8_t*>(at) - packet);
+}
+
 /// The packet as it is, and what it was then; kFree if it could not be had.
 bool copy_packet(buffer::Pool pool, std::uint32_t index, int fd, Identity& copied) {
   constexpr int kTries = 3;
@@ -67,7 +81,12 @@ bool copy_packet(buffer::Pool pool, std::uint32_t index, int fd, Identity& copie
     const Identity before = identify(pool, index);
     if (is_free(before)) return true;
     const std::uint64_t offset = pool.control().packets_offset + std::uint64_t{index} * event::kPacketBytes;
-    if (!write_at(fd, pool.packet(index), event::kPacketBytes, offset)) return false;
+    const bool full = before.state == static_cast<std::uint32_t>(buffer::PacketState::kFull);
+    const std::size_t bytes = full ? event::kPacketBytes : written_bytes(pool.packet(index));
+    if (!write_at(fd, pool.packet(index), bytes, offset)) return false;
+    // Not what an earlier try has left there.
+    constexpr std::uint64_t kEnd = 0;
+    if (bytes < event::kPacketBytes && !write_at(fd, &kEnd, sizeof kEnd, offset + bytes)) return false;
     std::atomic_thread_fence(std::memory_order_acquire);
     if (identify(pool, index) != before) continue;
     copied = before;

@@ -12,9 +12,31 @@
 namespace calltap::trace {
 
 struct Event {
-  event::EventId id = event::EventId::kNone;  // kEntry, kExit or kUnwound
+  event::EventId id = event::EventId::kNone;  // kEntry ... kStack
   std::uint32_t function = 0;                 // 1 ... function count
   std::uint64_t time = 0;                     // ticks
+};
+
+/// The data behind an event. Valid as long as its packet.
+class EventWords {
+ public:
+  EventWords() = default;
+  EventWords(const std::byte* words, std::uint32_t count, std::uint32_t layout)
+      : words_(words), count_(count), layout_(layout) {}
+
+  /// What the words are: of the event's kind.
+  [[nodiscard]] std::uint32_t layout() const { return layout_; }
+  [[nodiscard]] std::uint32_t size() const { return count_; }
+  [[nodiscard]] std::uint64_t operator[](std::uint32_t index) const {
+    std::uint64_t word;
+    std::memcpy(&word, words_ + std::size_t{index} * sizeof word, sizeof word);
+    return word;
+  }
+
+ private:
+  const std::byte* words_ = nullptr;
+  std::uint32_t count_ = 0;
+  std::uint32_t layout_ = 0;
 };
 
 class EventCursor {
@@ -44,8 +66,10 @@ class EventCursor {
       size = event::kExtendedBytes;
       if (time < time_) return stop(DamageKind::kTimeBackwards);
     }
-    if (id - 1 > 2) [[unlikely]]
-      return stop(DamageKind::kBadEvent);
+    if (id - 1 > 2) [[unlikely]] {
+      if (!read_words(static_cast<event::EventId>(id), at_ + size)) return stop(DamageKind::kBadEvent);
+      size += (std::size_t{1} + words_.size()) * sizeof(std::uint64_t);
+    }
     if (function - 1 >= function_count_) [[unlikely]]
       return stop(DamageKind::kUnknownFunction);
     at_ += size;
@@ -54,6 +78,8 @@ class EventCursor {
     return true;
   }
 
+  /// Of the last event of a kind that has words.
+  [[nodiscard]] const EventWords& words() const { return words_; }
   [[nodiscard]] bool damaged() const { return damaged_; }
   [[nodiscard]] DamageKind damage() const { return damage_; }
   [[nodiscard]] std::size_t bytes_left() const { return static_cast<std::size_t>(end_ - at_); }
@@ -66,6 +92,17 @@ class EventCursor {
     std::memcpy(&word, from, sizeof word);
     return word;
   }
+  /// False: the event is of another kind, or ends behind the packet.
+  [[gnu::cold]] [[gnu::noinline]] bool read_words(event::EventId id, const std::byte* from) {
+    if (!event::has_words(id) || end_ - from < static_cast<std::ptrdiff_t>(sizeof(std::uint64_t)))
+      return false;
+    const std::uint64_t header = load(from);
+    const auto count = static_cast<std::uint32_t>(header);
+    const auto words = static_cast<std::size_t>(end_ - from) / sizeof header - 1;
+    if (count == 0 || count > event::kMaxWords || count > words) return false;
+    words_ = {from + sizeof header, count, static_cast<std::uint32_t>(header >> 32)};
+    return true;
+  }
   [[gnu::cold]] bool stop(DamageKind kind) {
     damaged_ = true;
     damage_ = kind;
@@ -76,6 +113,7 @@ class EventCursor {
   const std::byte* end_ = nullptr;
   std::uint64_t time_ = 0;
   std::uint32_t function_count_ = 0;
+  EventWords words_;
   bool damaged_ = false;
   DamageKind damage_ = DamageKind::kBadEvent;
 };

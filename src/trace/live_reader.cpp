@@ -1,6 +1,7 @@
 #include "trace/live_reader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <tuple>
 
 #include "isa/native.h"
@@ -21,6 +22,19 @@ constexpr std::size_t kBusy = std::size_t{1} << 16;
 std::uint64_t load_word(const std::uint8_t* at) {
   return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(at), __ATOMIC_RELAXED);
 }
+
+/// The number of words behind an event, with their header; 0: there are not as many bytes left.
+std::uint32_t words_behind(const std::uint8_t* at, std::uint32_t bytes_left) {
+  std::atomic_thread_fence(std::memory_order_acquire);  // the writer stores the event's beginning last
+  if (bytes_left < 8) return 0;
+  const auto count = static_cast<std::uint32_t>(load_word(at));
+  return count == 0 || count > event::kMaxWords || count >= bytes_left / 8 ? 0 : count + 1;
+}
+
+bool is_call_event(std::uint32_t id) { return id - 1 <= 2; }
+
+/// Neither a gap nor part of another event.
+bool is_event(LiveKind kind) { return kind != LiveKind::kGap && kind != LiveKind::kHalfWord; }
 
 }  // namespace
 
@@ -214,9 +228,13 @@ bool LiveReader::read_events(Stream& stream, const ReadyPacket& packet) {
       next = word >> 32 | high << 32;
       size = event::kExtendedBytes;
     }
-    if (id - 1 > 2 || next < time || next > latest_possible_ || function - 1 >= function_count_)
+    std::uint32_t words = 0;
+    if (!is_call_event(id) || next < time || next > latest_possible_ || function - 1 >= function_count_)
         [[unlikely]] {
-      if (id - 1 > 2 || next < time || !is_possible(next, function)) {
+      const bool has_words = event::has_words(static_cast<event::EventId>(id));
+      if (has_words) words = words_behind(packet.events + at + size, packet.event_bytes - at - size);
+      const bool is_whole = is_call_event(id) || words != 0;
+      if (!is_whole || next < time || !is_possible(next, function)) {
         sound = false;
         break;
       }
@@ -224,6 +242,13 @@ bool LiveReader::read_events(Stream& stream, const ReadyPacket& packet) {
     stream.pending.push_back({next, function, thread, static_cast<LiveKind>(id), false});
     time = next;
     at += size;
+    for (; words != 0; --words, at += 8) {
+      const std::uint64_t data = load_word(packet.events + at);
+      const auto low = static_cast<std::uint32_t>(data);
+      const auto high = static_cast<std::uint32_t>(data >> 32);
+      stream.pending.push_back({next, low, thread, LiveKind::kHalfWord, false});
+      stream.pending.push_back({next, high, thread, LiveKind::kHalfWord, false});
+    }
     ++read;
   }
   // A full packet is full of events.
@@ -376,11 +401,11 @@ void LiveReader::deliver_run(std::uint16_t index, std::uint64_t until, const Tur
     LiveEvent& event = stream.pending[end++];
     if (event.time < delivered_until_) [[unlikely]] {
       event.late = true;
-      if (event.kind != LiveKind::kGap) ++counts_.late;
+      if (is_event(event.kind)) ++counts_.late;
     } else {
       delivered_until_ = event.time;
     }
-    counts_.events += event.kind != LiveKind::kGap ? 1 : 0;
+    counts_.events += is_event(event.kind) ? 1 : 0;
   }
   put({stream.pending.data() + begin, end - begin});
   pending_ -= end - begin;

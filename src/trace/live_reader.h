@@ -38,11 +38,16 @@ enum class LiveKind : std::uint8_t {
   kEntry,
   kExit,
   kUnwound,
+  kArguments,  // followed by its words
+  kStack,      // the same
+  /// `function` is half a word of the last kArguments or kStack of this thread, the low one first; the first
+  /// two are those of event::words_header(). Of other threads there may be events in between.
+  kHalfWord,
 };
 
 struct LiveEvent {
   std::uint64_t time = 0;      // ticks
-  std::uint32_t function = 0;  // 1 ... functions.count(); 0 with a gap
+  std::uint32_t function = 0;  // 1 ... functions.count(); 0 with a gap; see kHalfWord
   std::uint16_t thread = 0;
   LiveKind kind = LiveKind::kGap;
   bool late = false;  // events of later times were delivered before

@@ -148,6 +148,15 @@ void append_event(std::string& out, event::EventId id, std::string_view event_na
                      static_cast<std::uint32_t>(id));
 }
 
+/// One with words of data behind it.
+void append_event_with_words(std::string& out, event::EventId id, std::string_view event_name) {
+  out += fmt::format(
+      "\nevent {{\n  name = \"{}\";\n  id = {};\n  stream_id = 0;\n  fields := struct {{\n"
+      "    uint32_t count;\n    uint32_t layout;\n"
+      "    integer {{ size = 64; align = 8; signed = false; base = hex; }} words[count];\n  }};\n}};\n",
+      event_name, static_cast<std::uint32_t>(id));
+}
+
 }  // namespace
 
 bool is_metadata_of(const ProcessDescription& process, std::string_view head, std::string_view tail) {
@@ -169,6 +178,8 @@ std::string ctf_metadata(const ProcessDescription& process) {
   append_event(out, event::EventId::kEntry, "entry");
   append_event(out, event::EventId::kExit, "exit");
   append_event(out, event::EventId::kUnwound, "exit_unwound");
+  append_event_with_words(out, event::EventId::kArguments, "arguments");
+  append_event_with_words(out, event::EventId::kStack, "stack");
   return out;
 }
 

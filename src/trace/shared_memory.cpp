@@ -40,23 +40,26 @@ std::uint32_t packets_for(std::uint64_t bytes, std::uint64_t least, std::uint64_
 
 EventSpan scan_events(const std::uint8_t* events, std::uint32_t bytes, std::uint64_t begin_time) {
   EventSpan span{0, begin_time, 0};
-  for (std::uint32_t at = 0; at + 8 <= bytes; ++span.events) {
+  const auto word_at = [events, &span](std::size_t i) {
     std::uint64_t word = 0;
-    std::memcpy(&word, events + at, sizeof word);
+    std::memcpy(&word, events + span.bytes + i * sizeof word, sizeof word);
+    return word;
+  };
+  while (span.bytes + 8 <= bytes) {
+    const std::uint64_t word = word_at(0);
     if (word == 0 || word == kSentinel) break;
+    const std::size_t words = event::event_words(word_at, (bytes - span.bytes) / 8);
+    if (words == 0) break;
     if ((word & 31) != static_cast<std::uint64_t>(event::EventId::kExtended)) {
       const std::uint64_t step = ((word >> event::kIdBits) - span.last_time) & event::kTimeMask;
       span.last_time += step;
-      at += event::kCompactBytes;
     } else {
-      std::uint64_t high = 0;
-      if (at + event::kExtendedBytes > bytes) break;
-      std::memcpy(&high, events + at + 8, sizeof high);
+      const std::uint64_t high = word_at(1);
       if (high == 0) break;  // its writer was killed between the two words
       span.last_time = word >> 32 | high << 32;
-      at += event::kExtendedBytes;
     }
-    span.bytes = at;
+    span.bytes += static_cast<std::uint32_t>(words * 8);
+    ++span.events;
   }
   return span;
 }

@@ -63,6 +63,9 @@ class StreamReader {
     return false;
   }
 
+  /// Of the last event of a kind that has words, read with next_event(). Valid until next_packet().
+  [[nodiscard]] const EventWords& words() const { return cursor_.words(); }
+
   [[nodiscard]] const StreamCounts& counts() const { return counts_; }
   [[nodiscard]] Damage damage() const;
   [[nodiscard]] std::uint64_t offset() const { return packets_.offset(); }

@@ -21,11 +21,12 @@ void note_continuity(const StreamReader& reader, CallStack<Sink>& calls) {
   }
 }
 
+/// An event of another kind than a call's two ends is passed over.
 template <class Sink>
 [[gnu::always_inline]] inline void apply(const Event& event, CallStack<Sink>& calls) {
   if (event.id == event::EventId::kEntry) {
     calls.entry(event.function, event.time);
-  } else {
+  } else if (event.id <= event::EventId::kUnwound) [[likely]] {
     calls.exit(event.function, event.time,
                event.id == event::EventId::kExit ? CallEnd::kReturned : CallEnd::kUnwound);
   }

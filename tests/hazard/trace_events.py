@@ -1,7 +1,7 @@
 """Counts the events of a recording, independently of Calltap's own reader.
 
 Reads the stream files as src/event/event_layout.h draws them: 80-byte packet headers, 8-byte compact and 16-byte
-extended events, little-endian.
+extended events, little-endian, some with words behind them.
 """
 import array
 import collections
@@ -12,13 +12,14 @@ HEADER = struct.Struct("<I16sI6QII")
 CTF_MAGIC = 0xC1FC1FC1
 EVENT_AND_FUNCTION = 0xFFFFFFFF0000001F
 ENTRY, EXIT, UNWOUND, EXTENDED = 1, 2, 3, 31
+ARGUMENTS, STACK = 4, 5  # with words behind them
 
 
 class Counts:
     """Entries, exits and unwound exits by function number, of one process."""
 
     def __init__(self):
-        self.by_event = {ENTRY: collections.Counter(), EXIT: collections.Counter(), UNWOUND: collections.Counter()}
+        self.by_event = {event: collections.Counter() for event in (ENTRY, EXIT, UNWOUND, ARGUMENTS, STACK)}
         self.events = 0
         self.discarded = 0
 
@@ -34,18 +35,23 @@ class Counts:
 def read_words(words, counts):
     """Adds the events of one packet's content, as 64-bit words."""
     without_time = collections.Counter(map(EVENT_AND_FUNCTION.__and__, words))
-    if not any(word & 31 == EXTENDED for word in without_time):
+    if all(word & 31 in (ENTRY, EXIT, UNWOUND) for word in without_time):
         for word, count in without_time.items():
             counts.add(word & 31, word >> 32, count)
         return
     i = 0
     while i < len(words):
         if words[i] & 31 == EXTENDED:
-            counts.add(words[i] >> 5 & (1 << 27) - 1, words[i + 1] >> 32)
+            event, function = words[i] >> 5 & (1 << 27) - 1, words[i + 1] >> 32
             i += 2
         else:
-            counts.add(words[i] & 31, words[i] >> 32)
+            event, function = words[i] & 31, words[i] >> 32
             i += 1
+        counts.add(event, function)
+        if event in (ARGUMENTS, STACK):
+            i += 1 + (words[i] & 0xFFFFFFFF)
+    if i != len(words):
+        raise ValueError("an event that is cut off")
 
 
 def read_stream(path, counts):

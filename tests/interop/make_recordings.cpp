@@ -51,6 +51,20 @@ SyntheticStream many_packets(std::uint32_t tid, int calls) {
   return s;
 }
 
+SyntheticStream words_behind(std::uint32_t tid) {
+  SyntheticStream s(tid);
+  std::uint64_t time = 1000;
+  for (std::uint32_t i = 1; i <= event::kMaxWords; i += 5) {
+    s.with_words(event::EventId::kArguments, 2, time, i,
+                 std::vector<std::uint64_t>(i, i % 2 * ~std::uint64_t{0}));
+    s.entry(2, time + 1)
+        .with_words(event::EventId::kStack, 2, time + kWrap + 9, 0, {0, 1, 2})
+        .exit(2, time + kWrap + 9);
+    time += 2 * kWrap;
+  }
+  return s;
+}
+
 void several_processes(const fs::path& session) {
   for (int pid = 1; pid <= 3; ++pid) {
     trace::ProcessDescription p = test::synthetic_description({"main", "work"});
@@ -68,6 +82,7 @@ void several_processes(const fs::path& session) {
 
 void make_all(const fs::path& root) {
   one_process(new_session(root, "wraps"), {"main", "f", "g"}, {wraps(100)});
+  one_process(new_session(root, "words"), {"main", "f", "g"}, {words_behind(100), wraps(101)});
   one_process(new_session(root, "packets_and_threads"), {"main", "f"},
               {many_packets(100, 20'000), many_packets(101, 3), many_packets(102, 9'000)});
   one_process(new_session(root, "empty_streams"), {"main", "f"},

@@ -251,6 +251,43 @@ TEST_F(LiveReader, WaitsForTheSecondHalfOfAnEvent) {
   EXPECT_EQ(seen.all[1].kind, LiveKind::kExit);
 }
 
+TEST_F(LiveReader, ShowsWordsBehindEvents) {
+  make();
+  LiveWriter w = writer(10);
+  LiveWriter other = writer(11);
+  const std::vector<std::uint64_t> words = {0, ~std::uint64_t{0}, 0x123456789abcdef0};
+  w.with_words(event::EventId::kArguments, 7, 1'000, 5, words).entry(7, 1'010).exit(7, 1'020);
+  other.entry(9, 1'000).exit(9, 1'005);
+  pass_after(1'020);
+  std::vector<LiveEvent> of_w;
+  for (std::size_t i = 0; i < seen.all.size(); ++i) {
+    if (seen.tids[i] == 10) of_w.push_back(seen.all[i]);
+  }
+  ASSERT_EQ(of_w.size(), 1 + 2 * (1 + words.size()) + 2);
+  EXPECT_EQ(of_w[0].kind, LiveKind::kArguments);
+  EXPECT_EQ(of_w[0].function, 7U);
+  for (std::size_t i = 0; i <= words.size(); ++i) {
+    EXPECT_EQ(of_w[1 + 2 * i].kind, LiveKind::kHalfWord);
+    const std::uint64_t word = of_w[1 + 2 * i].function | std::uint64_t{of_w[2 + 2 * i].function} << 32;
+    EXPECT_EQ(word, i == 0 ? event::words_header(3, 5) : words[i - 1]);
+  }
+  EXPECT_EQ(of_w.back().kind, LiveKind::kExit);
+  EXPECT_EQ(reader->counts().events, 5U);
+}
+
+TEST_F(LiveReader, StopsAtWordsThatCannotBe) {
+  for (const std::uint32_t count : {0U, event::kMaxWords + 1, ~0U}) {
+    make();
+    seen = Seen{};
+    LiveWriter w = writer(10);
+    w.entry(1, 1'000).word(event::compact_event(event::EventId::kArguments, 1'001, 1));
+    w.word(event::words_header(count, 0)).word(1).word(2);
+    pass_after(1'001);
+    EXPECT_EQ(seen.times(), Times{1'000}) << count;
+    EXPECT_EQ(reader->counts().damaged_packets, 1U) << count;
+  }
+}
+
 TEST_F(LiveReader, KnowsTheTimeOfAThreadThatWasSilentForLong) {
   make();
   LiveWriter w = writer(10);

@@ -47,6 +47,14 @@ LiveWriter& LiveWriter::word(std::uint64_t word) {
   return *this;
 }
 
+LiveWriter& LiveWriter::with_words(event::EventId id, std::uint32_t function, std::uint64_t time,
+                                   std::uint32_t layout, const std::vector<std::uint64_t>& words) {
+  event(id, function, time);
+  word(event::words_header(static_cast<std::uint32_t>(words.size()), layout));
+  for (const std::uint64_t w : words) word(w);
+  return *this;
+}
+
 void LiveWriter::discard(event::DiscardReason reason, std::uint64_t events) {
   std::uint64_t& count = pool_.thread(slot_).discarded[static_cast<std::size_t>(reason)];
   __atomic_store_n(&count, count + events, __ATOMIC_RELAXED);

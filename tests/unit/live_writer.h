@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "buffer/pool.h"
 
@@ -37,6 +38,9 @@ class LiveWriter {
   /// Discarded and counted when there is no packet.
   LiveWriter& event(event::EventId id, std::uint32_t function, std::uint64_t time);
   LiveWriter& word(std::uint64_t word);
+  /// In a packet that has room for it.
+  LiveWriter& with_words(event::EventId id, std::uint32_t function, std::uint64_t time, std::uint32_t layout,
+                         const std::vector<std::uint64_t>& words);
   void discard(event::DiscardReason reason, std::uint64_t events);
 
   bool open(std::uint64_t time);

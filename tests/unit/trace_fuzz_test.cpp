@@ -34,6 +34,13 @@ std::string random_stream(Random& random) {
       s.exit(open.back(), time);
       open.pop_back();
     }
+    if (below(random, 10) == 0) {
+      const auto id = below(random, 2) == 0 ? event::EventId::kArguments : event::EventId::kStack;
+      std::vector<std::uint64_t> words(1 + below(random, below(random, 20) == 0 ? event::kMaxWords : 8));
+      for (auto& word : words) word = below(random, 3) == 0 ? 0 : random();
+      s.with_words(id, 1 + static_cast<std::uint32_t>(below(random, 5)), time,
+                   static_cast<std::uint32_t>(random()), words);
+    }
     if (below(random, 30) == 0) s.end_packet(below(random, 2) * 1024);
   }
   return s.bytes();

@@ -27,9 +27,9 @@ struct ReadStream {
 class TraceReader : public ::testing::Test {
  protected:
   ReadStream read(const std::string& bytes) {
-    write_bytes(directory_.path() / "stream", bytes);
+    write_bytes(written(), bytes);
     ReadStream result;
-    trace::StreamReader reader(directory_.path() / "stream", synthetic_description({}).uuid, kFunctions);
+    trace::StreamReader reader(written(), synthetic_description({}).uuid, kFunctions);
     while (reader.next_packet()) {
       result.packets.push_back(reader.continuity());
       reader.each_event([&](const trace::Event& e) { result.events.push_back(e); });
@@ -40,6 +40,8 @@ class TraceReader : public ::testing::Test {
     EXPECT_EQ(reader.offset(), bytes.size()) << "every byte is accounted for";
     return result;
   }
+
+  [[nodiscard]] std::filesystem::path written() const { return directory_.path() / "stream"; }
 
   /// Three packets of two events each.
   static SyntheticStream three_packets() {
@@ -72,6 +74,50 @@ TEST_F(TraceReader, DecodesCompactAndExtendedEvents) {
   EXPECT_EQ(r.events[2].id, EventId::kUnwound);
   EXPECT_EQ(r.events[2].function, 2U);
   EXPECT_EQ(r.events[3].id, EventId::kExit);
+}
+
+TEST_F(TraceReader, ReadsWordsBehindEvents) {
+  SyntheticStream s(1);
+  // Words that look like events, or like the end of a packet.
+  const std::vector<std::uint64_t> words = {0, ~std::uint64_t{0},
+                                            event::compact_event(EventId::kEntry, 6, 7)};
+  const std::uint64_t late = 2 * (event::kTimeMask + 1);
+  s.with_words(EventId::kArguments, 1, 5, 0xabcd, words)
+      .entry(1, 6)
+      .with_words(EventId::kStack, 2, late, 0, words);
+  s.exit(1, late + 1);
+  const ReadStream r = read(s.bytes());
+  EXPECT_FALSE(r.damage.any());
+  EXPECT_EQ(times(r), (std::vector<std::uint64_t>{5, 6, late, late + 1}));
+  EXPECT_EQ(r.events[0].id, EventId::kArguments);
+  EXPECT_EQ(r.events[2].id, EventId::kStack);
+  EXPECT_EQ(r.events[2].function, 2U);
+
+  trace::StreamReader reader(written(), synthetic_description({}).uuid, kFunctions);
+  ASSERT_TRUE(reader.next_packet());
+  trace::Event first;
+  ASSERT_TRUE(reader.next_event(first));
+  EXPECT_EQ(reader.words().layout(), 0xabcdU);
+  ASSERT_EQ(reader.words().size(), words.size());
+  for (std::uint32_t i = 0; i < words.size(); ++i) EXPECT_EQ(reader.words()[i], words[i]);
+}
+
+TEST_F(TraceReader, StopsAtWordsThatCannotBe) {
+  const std::uint64_t header = event::compact_event(EventId::kArguments, 12, 1);
+  const auto read_with = [&](std::uint64_t words_header) {
+    SyntheticStream s(1);
+    s.entry(1, 10).word(header).word(words_header).word(1).word(2).end_packet().exit(1, 20);
+    return read(s.bytes());
+  };
+  EXPECT_EQ(read_with(event::words_header(2, 0)).counts.events, 3U);
+  for (const std::uint32_t count : {0U, 3U, event::kMaxWords + 1, ~0U}) {
+    const ReadStream r = read_with(event::words_header(count, 0));
+    EXPECT_EQ(r.damaged(DamageKind::kBadEvent), 1U) << count;
+    EXPECT_EQ(times(r), (std::vector<std::uint64_t>{10, 20})) << count;
+  }
+  SyntheticStream cut(1);
+  cut.entry(1, 10).word(header);
+  EXPECT_EQ(read(cut.bytes()).damaged(DamageKind::kBadEvent), 1U);
 }
 
 TEST_F(TraceReader, ExtendsTimeFromThePacketsBegin) {

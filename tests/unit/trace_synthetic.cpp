@@ -33,9 +33,13 @@ void SyntheticStream::begin_packet() {
   words_.clear();
 }
 
-SyntheticStream& SyntheticStream::event(EventId id, std::uint32_t function, std::uint64_t time) {
+void SyntheticStream::make_room(std::size_t words) {
   constexpr std::size_t kMaxWords = (event::kPacketBytes - sizeof(event::PacketHeader)) / 8;
-  if (words_.size() + 2 > kMaxWords) end_packet();
+  if (words_.size() + words > kMaxWords) end_packet();
+}
+
+SyntheticStream& SyntheticStream::event(EventId id, std::uint32_t function, std::uint64_t time) {
+  make_room(2);
   // As the recorder does: the first packet, and one behind a gap, begins with its first event.
   if (!open_ && (bytes_.empty() || gap_)) time_ = time;
   gap_ = false;
@@ -52,6 +56,15 @@ SyntheticStream& SyntheticStream::extended(EventId id, std::uint32_t function, s
   words_.push_back(bytes.low);
   words_.push_back(bytes.high);
   time_ = time;
+  return *this;
+}
+
+SyntheticStream& SyntheticStream::with_words(EventId id, std::uint32_t function, std::uint64_t time,
+                                             std::uint32_t layout, const std::vector<std::uint64_t>& words) {
+  make_room(3 + words.size());
+  event(id, function, time);
+  words_.push_back(event::words_header(static_cast<std::uint32_t>(words.size()), layout));
+  words_.insert(words_.end(), words.begin(), words.end());
   return *this;
 }
 

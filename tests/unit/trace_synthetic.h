@@ -29,6 +29,9 @@ class SyntheticStream {
   /// Compact where that is possible.
   SyntheticStream& event(event::EventId id, std::uint32_t function, std::uint64_t time);
   SyntheticStream& extended(event::EventId id, std::uint32_t function, std::uint64_t time);
+  /// With words of data behind it.
+  SyntheticStream& with_words(event::EventId id, std::uint32_t function, std::uint64_t time,
+                              std::uint32_t layout, const std::vector<std::uint64_t>& words);
   /// Appends a word as it is.
   SyntheticStream& word(std::uint64_t value);
 
@@ -44,6 +47,7 @@ class SyntheticStream {
 
  private:
   void begin_packet();
+  void make_room(std::size_t words);
 
   std::uint32_t tid_;
   std::string bytes_;
