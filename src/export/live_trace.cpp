@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "export/append_text.h"
+#include "export/arguments_text.h"
 #include "export/replay_text.h"
 
 namespace calltap::export_ {
@@ -128,9 +129,27 @@ void LiveTrace::events(std::span<const LiveEvent> events) {
         thread.lines.gap(events[i].time);
       }
       thread.calls->apply(events[i]);
+      if (events[i].kind >= LiveKind::kArguments) take_words(thread, events[i]);
     }
     if (thread.calls->bound(frames_)) thread.lines.gap(thread.calls->last_time());
   }
+}
+
+void LiveTrace::take_words(Thread& thread, const LiveEvent& event) {
+  const trace::LiveWords& words = thread.words;
+  if (!thread.words.add(event) || words.kind() != LiveKind::kArguments) return;
+  auto arguments = std::make_shared<trace::CallArguments>();
+  arguments->layout = words.layout();
+  arguments->words = words.words();
+  thread.lines.announce(words.function(), std::move(arguments));
+}
+
+std::string_view LiveTrace::name(const ReplayLine& line) {
+  if (line.function == 0) return {};
+  if (line.arguments == nullptr) return functions_.name(line.function);
+  call_ = call_with_arguments(functions_.name(line.function), *line.arguments,
+                              functions_.parameters(line.function), this_machine());
+  return call_;
 }
 
 void LiveTrace::discarded(const trace::DiscardCounts& counts) {
@@ -294,6 +313,9 @@ void LiveTrace::print_json(const Thread& thread, const ReplayLine& line) {
     append(to, quoted_name(line.function));
     append(to, R"(,"depth":)");
     append_number(to, line.depth);
+    if (line.arguments != nullptr) {
+      append(to, json_with_arguments(*line.arguments, functions_.parameters(line.function), this_machine()));
+    }
   }
   if (line.kind == Kind::kClose || line.kind == Kind::kLeaf) {
     if (!line.partial) {

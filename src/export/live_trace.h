@@ -12,7 +12,8 @@
 //
 // json: an object a line:
 //   {"kind":"entry"|"exit"|"call"|"gap","time_ns":...,"tid":...,"thread":"...","function":"...","depth":...,
-//    "duration_ns":...,"end":"returned"|"unwound"|"lost"}
+//    "duration_ns":...,"end":"returned"|"unwound"|"lost",
+//    "arguments":[{"name":...,"type":...,"value":...}] or "registers":{...}}
 //   {"kind":"discarded","events":...,"reasons":{"buffer_full":...}}, {"kind":"dropped","lines":...}
 //
 // TIME is CLOCK_MONOTONIC; duration_ns is missing where it is not known. What is lost has a line of its own:
@@ -27,6 +28,7 @@
 #include "export/live_calls.h"
 #include "export/live_output.h"
 #include "export/replay_source.h"
+#include "trace/call_arguments.h"
 #include "trace/live_reader.h"
 #include "trace/tick_clock.h"
 
@@ -66,8 +68,10 @@ class LiveTrace : public trace::LiveSink {
     std::string json;     // the same
     ReplayLines lines;
     std::unique_ptr<LiveCalls<ReplayLines>> calls;  // null: the thread has ended
+    trace::LiveWords words;
   };
 
+  static void take_words(Thread& thread, const trace::LiveEvent& event);
   void print_ready(std::uint64_t before);
   void print(Thread& thread, const ReplayLine& line);
   void print_call(const Thread& thread, const ReplayLine& line);
@@ -76,9 +80,8 @@ class LiveTrace : public trace::LiveSink {
   /// Room for a line, which is counted as dropped if there is none; what was lost before it is told first.
   [[nodiscard]] bool begin_line();
   void tell_losses();
-  [[nodiscard]] std::string_view name(const ReplayLine& line) const {
-    return line.function == 0 ? std::string_view() : functions_.name(line.function);
-  }
+  /// Of the function, with its arguments. Until the next call.
+  [[nodiscard]] std::string_view name(const ReplayLine& line);
   const std::string& quoted_name(std::uint32_t function);
 
   LiveOutput& out_;
@@ -91,6 +94,7 @@ class LiveTrace : public trace::LiveSink {
   std::vector<Thread*> by_number_;
   std::vector<std::pair<std::uint64_t, Thread*>> turns_;
   std::vector<std::string> quoted_names_;
+  std::string call_;
   const Thread* printed_ = nullptr;  // whose line was the last
   std::size_t frames_ = 0;
   trace::DiscardCounts discarded_{};  // not told yet

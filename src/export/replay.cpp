@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "export/arguments_text.h"
 #include "export/replay_source.h"
 #include "export/replay_text.h"
 
@@ -120,13 +121,21 @@ class LinePrinter {
     append_duration(text_, line, trace::TickClock(process.description.clock).duration_ns(line.duration),
                     out_.colour());
     fmt::format_to(std::back_inserter(text_), " |  ");
-    append_call(text_, line, process.names[line.function]);
+    append_call(text_, line, name(process, line));
     out_.text({text_.data(), text_.size()});
   }
 
  private:
+  std::string_view name(const trace::ProcessTrace& process, const ReplayLine& line) {
+    if (line.arguments == nullptr) return process.names[line.function];
+    call_ = call_with_arguments(process.names[line.function], *line.arguments,
+                                process.parameters_of(line.function), process.description.host.machine);
+    return call_;
+  }
+
   Output& out_;
   bool processes_;
+  std::string call_;
   fmt::memory_buffer text_;
 };
 

@@ -8,7 +8,26 @@ namespace calltap::export_ {
 
 using Kind = ReplayLine::Kind;
 
+void ReplayLines::announce(std::uint32_t function, trace::CallArgumentsPtr arguments) {
+  // Signal handlers within signal handlers; or calls whose entry never came.
+  constexpr std::size_t kMost = 16;
+  if (announced_.size() == kMost) announced_.erase(announced_.begin());
+  announced_.push_back({function, std::move(arguments)});
+}
+
+/// What was announced later was of calls that came to nothing.
+trace::CallArgumentsPtr ReplayLines::take_announced(std::uint32_t function) {
+  for (std::size_t i = announced_.size(); i-- > 0;) {
+    if (announced_[i].function != function) continue;
+    trace::CallArgumentsPtr arguments = std::move(announced_[i].arguments);
+    announced_.resize(i);
+    return arguments;
+  }
+  return nullptr;
+}
+
 void ReplayLines::entered(Frame& frame, const Frame& parent, const Frame*) {
+  trace::CallArgumentsPtr arguments = announced_.empty() ? nullptr : take_announced(frame.function);
   const bool begins = limits_.selected.empty() || limits_.selected[frame.function];
   frame.data.serial = ++serial_;
   frame.data.hidden = false;
@@ -16,7 +35,7 @@ void ReplayLines::entered(Frame& frame, const Frame& parent, const Frame*) {
   if (!shown(frame.data)) return;
   // With a minimum duration, what lies below is shown only when something above it is: see left().
   if (limits_.min_duration == 0) release_aged(frame.start);
-  held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1});
+  held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1, std::move(arguments)});
 }
 
 void ReplayLines::left(Frame& frame, const trace::CallSpan& span) {
@@ -42,12 +61,13 @@ void ReplayLines::left(Frame& frame, const trace::CallSpan& span) {
   if (innermost) {
     line.kind = Kind::kLeaf;
     line.time = held->time;
+    line.arguments = std::move(held->arguments);
     held_.pop_back();
   }
   // What began before it and is open, or ended later, lasted at least as long.
   while (!held_.empty() && held_.front().serial <= frame.data.serial) release_front();
   if (!innermost) release_aged(span.end);
-  ready_.push_back(line);
+  ready_.push_back(std::move(line));
 }
 
 /// A call that is open at a gap is shown before it or not at all: its duration will not be known later
@@ -77,6 +97,7 @@ void ReplayLines::orphaned(std::uint32_t function, std::uint64_t time, trace::Ca
 }
 
 void ReplayLines::gap(std::uint64_t time) {
+  announced_.clear();
   release_aged(time);
   ready_.push_back({.kind = Kind::kGap, .time = time});
 }
@@ -91,10 +112,13 @@ ReplayLines::Held* ReplayLines::find_held(std::uint64_t serial) {
 }
 
 void ReplayLines::release_front() {
-  const Held& held = held_.front();
+  Held& held = held_.front();
   if (held.function != 0) {
-    ready_.push_back(
-        {.kind = Kind::kOpen, .function = held.function, .depth = held.depth, .time = held.time});
+    ready_.push_back({.kind = Kind::kOpen,
+                      .function = held.function,
+                      .depth = held.depth,
+                      .time = held.time,
+                      .arguments = std::move(held.arguments)});
   }
   held_.pop_front();
 }
@@ -155,6 +179,9 @@ void ReplaySource::read_event() {
   }
   trace::Event event;
   if (reader_.next_event(event)) {
+    if (event.id == event::EventId::kArguments) {
+      lines_.announce(event.function, trace::copy_arguments(reader_.words()));
+    }
     apply(event, calls_);
   } else {
     in_packet_ = false;

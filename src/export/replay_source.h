@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "trace/call_arguments.h"
 #include "trace/call_stack.h"
 #include "trace/session.h"
 #include "trace/tick_clock.h"
@@ -20,8 +21,9 @@ struct ReplayLine {
   bool partial = false;   // only a part of the call is in the trace: no duration
   std::uint32_t function = 0;
   std::uint32_t depth = 0;
-  std::uint64_t time = 0;      // ticks
-  std::uint64_t duration = 0;  // ticks; of closes and leaves
+  std::uint64_t time = 0;                       // ticks
+  std::uint64_t duration = 0;                   // ticks; of closes and leaves
+  trace::CallArgumentsPtr arguments = nullptr;  // of opens and leaves, if they were recorded
 };
 
 struct ReplayLimits {
@@ -42,6 +44,9 @@ class ReplayLines {
   using Frame = trace::CallStack<ReplayLines>::Frame;
 
   explicit ReplayLines(const ReplayLimits& limits) : limits_(limits) {}
+
+  /// Those of a call whose entry is still to come. In between there may be calls of signal handlers.
+  void announce(std::uint32_t function, trace::CallArgumentsPtr arguments);
 
   void entered(Frame& frame, const Frame& parent, const Frame* same);
   void left(Frame& frame, const trace::CallSpan& span);
@@ -65,7 +70,13 @@ class ReplayLines {
     std::uint64_t time;
     std::uint32_t function;  // 0: ended too soon
     std::uint32_t depth;
+    trace::CallArgumentsPtr arguments;
   };
+  struct Announced {
+    std::uint32_t function;
+    trace::CallArgumentsPtr arguments;
+  };
+  trace::CallArgumentsPtr take_announced(std::uint32_t function);
   [[nodiscard]] bool shown(const FrameData& data) const {
     return data.level != 0 && !data.hidden && (limits_.max_depth == 0 || data.level <= limits_.max_depth);
   }
@@ -77,7 +88,8 @@ class ReplayLines {
 
   const ReplayLimits& limits_;
   std::uint64_t serial_ = 0;
-  std::deque<Held> held_;  // by serial, which is also by time
+  std::vector<Announced> announced_;  // the latest last
+  std::deque<Held> held_;             // by serial, which is also by time
   std::deque<ReplayLine> ready_;
 };
 

@@ -21,6 +21,7 @@
 
 #include "buffer/shared_layout.h"
 #include "event/event_layout.h"
+#include "trace/parameter.h"
 
 namespace calltap::trace {
 
@@ -95,8 +96,9 @@ struct FunctionDescription {
   std::uint32_t id = 0;  // from 1; what events carry
   std::uint32_t module = 0;
   std::uint64_t link_address = 0;
-  std::string name;    // demangled
-  std::string symbol;  // as in the symbol table
+  std::string name;       // demangled
+  std::string symbol;     // as in the symbol table
+  Parameters parameters;  // looked for only where arguments are recorded
 };
 
 struct ProcessDescription {

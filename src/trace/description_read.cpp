@@ -110,6 +110,14 @@ ModuleDescription module_from(const Json& json) {
   return m;
 }
 
+Parameter parameter_from(const Json& json) {
+  Parameter p;
+  p.name = printable(json.at(0));
+  p.type = printable(json.at(1));
+  if (!decode_value(json.at(2).get<std::string>(), p)) throw std::runtime_error("impossible parameter");
+  return p;
+}
+
 FunctionDescription function_from(const Json& json, std::size_t module_count) {
   FunctionDescription f;
   json.at(0).get_to(f.id);
@@ -117,6 +125,10 @@ FunctionDescription function_from(const Json& json, std::size_t module_count) {
   json.at(2).get_to(f.link_address);
   f.symbol = printable(json.at(3));
   f.name = json.size() > 4 ? printable(json.at(4)) : f.symbol;
+  if (json.size() > 5) {
+    f.parameters.emplace();
+    for (const Json& p : json.at(5)) f.parameters->push_back(parameter_from(p));
+  }
   if (f.id == 0 || f.id > kMaxFunctionId)
     throw std::runtime_error(fmt::format("impossible function id {}", f.id));
   if (f.module >= module_count) throw std::runtime_error(fmt::format("function {} is in no module", f.id));

@@ -51,12 +51,20 @@ Json modules_json(const ProcessDescription& process) {
   return modules;
 }
 
-/// [id, module, link address, symbol, name if it differs]: there may be 100,000 of them.
+/// [[name, type, where the value is], ...]
+Json parameters_json(const Parameters& parameters) {
+  Json rows = Json::array();
+  for (const Parameter& p : *parameters) rows.push_back(Json::array({p.name, p.type, encode_value(p)}));
+  return rows;
+}
+
+/// [id, module, link address, symbol, name if it differs, parameters]: there may be 100,000 of them.
 Json functions_json(const ProcessDescription& process) {
   Json functions = Json::array();
   for (const FunctionDescription& f : process.functions) {
     Json row = Json::array({f.id, f.module, f.link_address, f.symbol});
-    if (f.name != f.symbol) row.push_back(f.name);
+    if (f.name != f.symbol || f.parameters) row.push_back(f.name);
+    if (f.parameters) row.push_back(parameters_json(f.parameters));
     functions.push_back(std::move(row));
   }
   return functions;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "trace/parameter.h"
+
 namespace calltap::trace {
 
 class LiveFunctions {
@@ -16,6 +18,11 @@ class LiveFunctions {
   virtual void refresh() = 0;
   /// 1 <= id <= count(). Valid until refresh() is called or the tool learns of a module.
   [[nodiscard]] virtual std::string_view name(std::uint32_t id) const = 0;
+  /// The same of what is known of the function's parameters.
+  [[nodiscard]] virtual const Parameters& parameters(std::uint32_t /*id*/) const {
+    static const Parameters unknown;
+    return unknown;
+  }
 };
 
 }  // namespace calltap::trace

@@ -124,6 +124,11 @@ ProcessTrace open_process(const fs::path& directory, std::vector<std::string>& p
   process.description = read_description(directory);
   process.names = distinct_names(process.description);
   process.function_count = static_cast<std::uint32_t>(process.names.size() - 1);
+  for (FunctionDescription& f : process.description.functions) {
+    if (!f.parameters) continue;
+    process.parameters.resize(process.names.size());
+    process.parameters[f.id] = std::move(f.parameters);
+  }
   process.streams = find_streams(directory, process.description);
   check_length(process, problems);
   check_metadata(process, problems);

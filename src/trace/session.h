@@ -22,10 +22,15 @@ struct StreamFile {
 struct ProcessTrace {
   std::filesystem::path directory;
   ProcessDescription description;
-  std::uint32_t function_count = 0;  // the highest function id
-  std::vector<std::string> names;    // distinct, by function id
+  std::uint32_t function_count = 0;    // the highest function id
+  std::vector<std::string> names;      // distinct, by function id
+  std::vector<Parameters> parameters;  // by function id; empty if nothing is known of any
   std::vector<StreamFile> streams;
 
+  [[nodiscard]] const Parameters& parameters_of(std::uint32_t function) const {
+    static const Parameters unknown;
+    return function < parameters.size() ? parameters[function] : unknown;
+  }
   [[nodiscard]] StreamReader open(const StreamFile& stream,
                                   std::size_t buffer_packets = PacketReader::kBufferPackets) const {
     return {stream.path, description.uuid, function_count, buffer_packets};

@@ -119,11 +119,28 @@ TEST(TraceSession, ReadsProcessesWithoutTheSessionsDescription) {
   EXPECT_NE(session.problems[0].find("session.json"), std::string::npos) << session.problems[0];
 }
 
+TEST(TraceDescription, KeepsParameters) {
+  using trace::Parameter;
+  TemporaryDirectory directory;
+  ProcessDescription p = synthetic_description({"main", "same", "nothing known"});
+  p.functions[0].parameters = {{{"argc", "int", Parameter::Kind::kSigned, 4, Parameter::Place::kInteger, 0},
+                                {"", "struct s", Parameter::Kind::kUnknown, 0, Parameter::Place::kNone, 0},
+                                {"x\x1b", "float", Parameter::Kind::kFloat, 4, Parameter::Place::kFloat, 7}}};
+  p.functions[1].name = p.functions[1].symbol;
+  p.functions[1].parameters.emplace();
+  const ProcessDescription read = trace::read_description(write_process(directory.path(), p));
+  p.functions[0].parameters->back().name = "x?";
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(read.functions[i].parameters, p.functions[i].parameters) << i;
+    EXPECT_EQ(read.functions[i].name, p.functions[i].name);
+  }
+}
+
 TEST(TraceDescription, MayBeWrittenAgain) {
   TemporaryDirectory directory;
   ProcessDescription p = synthetic_description({"main"});
   const fs::path written = write_process(directory.path(), p);
-  p.functions.push_back({2, 0, 0x2000, "late", "late"});
+  p.functions.push_back({2, 0, 0x2000, "late", "late", {}});
   ASSERT_FALSE(trace::write_description(written, p));
   EXPECT_EQ(trace::read_description(written).functions.size(), 2U);
   for (const auto& entry : fs::recursive_directory_iterator(directory.path())) {

@@ -133,7 +133,7 @@ trace::ProcessDescription synthetic_description(const std::vector<std::string>& 
   p.modules.push_back(
       {"/opt/program", "00112233445566778899aabbccddeeff00112233", 0x555500000000, 1, count, count, 0});
   for (std::uint32_t i = 0; i < count; ++i) {
-    p.functions.push_back({i + 1, 0, 0x1000 + 16ULL * i, function_names[i], "_Z" + std::to_string(i)});
+    p.functions.push_back({i + 1, 0, 0x1000 + 16ULL * i, function_names[i], "_Z" + std::to_string(i), {}});
   }
   p.buffer_bytes = 8 << 20;
   return p;
