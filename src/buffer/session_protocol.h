@@ -51,7 +51,8 @@ struct Hello {
 };
 
 /// Followed by `filter_bytes` of text, entries with a zero byte behind each: 'F' or 'N' and the pattern of a
-/// filter, or 'T' and a trigger, "action:count:pattern" with an empty count for every time.
+/// filter, 'T' and a trigger, "action:count:pattern" with an empty count for every time, or 'A' alone for the
+/// arguments of calls.
 struct Welcome {
   MessageHeader header{.type = MessageType::kWelcome, .size = sizeof(Welcome)};
   std::uint64_t memory_bytes = 0;

@@ -81,6 +81,7 @@ void add_attach(CLI::App& app, int& status) {
       ->needs(flight);
   add_patterns(*command, "-N,--notrace", record.excluded, "with --flight: no function that matches")
       ->needs(flight);
+  add_arguments(*command, record.arguments)->needs(flight);
   add_triggers(*command, record.triggers);
   add_size(*command, "--buffer", record.buffers.bytes_per_thread,
            {trace::kLeastBytesPerThread, record.buffers.bytes_in_total}, "with --flight: memory per thread")

@@ -147,6 +147,7 @@ void add_record(CLI::App& app, int& status) {
   add_patterns(*command, "-F,--function", options->functions,
                "only functions that match (may be given often)");
   add_patterns(*command, "-N,--notrace", options->excluded, "no function that matches (may be given often)");
+  add_arguments(*command, options->arguments);
   add_triggers(*command, options->triggers);
   const auto mode = std::make_shared<std::string>();
   add_choice(*command, "--on-full", *mode, {"wait", "discard", "flight"},

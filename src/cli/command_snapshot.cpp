@@ -36,6 +36,8 @@ void for_each_module(const std::string& messages, Visit visit) {
 int take_snapshot(const RecordOptions& options) {
   const auto pid = static_cast<pid_t>(options.pid);
   const trace::TickSource clock;
+  const bool with_parameters =
+      ProcessStatus(ControlClient(pid).ask(buffer::Request::kStatus)).get("arguments") == "1";
   ControlClient::Answer answer = ControlClient(pid).ask_for_file(buffer::Request::kSnapshot);
   const fs::path directory = fs::absolute(options.directory);
   trace::SessionDescription session = begin_recording(options, directory);
@@ -48,7 +50,7 @@ int take_snapshot(const RecordOptions& options) {
   trace::RecordingTotals totals;
   trace::ProcessRecording recording(process_directory, std::move(description), answer.file.release(), clock,
                                     totals);
-  ModuleFunctionCache functions;
+  ModuleFunctionCache functions(with_parameters);
   for_each_module(answer.text, [&](const trace::ModuleDescription& place) {
     recording.add_module(functions.find(pid, place.path, place.build_id, place.site_count), place);
   });

@@ -62,6 +62,7 @@ void add_trace(CLI::App& app, int& status) {
   add_pid(*command, "pid", record.pid, "the process")->required();
   add_patterns(*command, "-F,--function", record.functions, "only functions that match (may be given often)");
   add_patterns(*command, "-N,--notrace", record.excluded, "no function that matches (may be given often)");
+  add_arguments(*command, record.arguments);
   add_triggers(*command, record.triggers);
   add_duration(*command, "--duration", record.duration_ns, "stop after that long");
   CLI::Option* graph = command->add_flag("--graph", options->graph, "calls nested in each other, as in C");

@@ -13,6 +13,7 @@ inline std::string filter_text(const RecordOptions& options) {
   for (const std::string& f : options.functions) text += "F" + f + '\0';
   for (const std::string& f : options.excluded) text += "N" + f + '\0';
   for (const std::string& t : options.triggers) text += "T" + t + '\0';
+  if (options.arguments) text += std::string("A") + '\0';
   return text;
 }
 

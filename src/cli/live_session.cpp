@@ -43,7 +43,17 @@ void LiveNames::add(const trace::ModuleFunctions& functions, const trace::Module
   if (end > kMost) return;
   if (names_.size() < end) names_.resize(end);
   std::size_t at = place.first_function - 1;
-  for (const trace::FunctionDescription& function : functions.functions) names_[at++] = function.name;
+  for (const trace::FunctionDescription& function : functions.functions) {
+    if (function.parameters) {
+      parameters_.resize(names_.size());
+      parameters_[at] = function.parameters;
+    }
+    names_[at++] = function.name;
+  }
+}
+
+const trace::Parameters& LiveNames::parameters(std::uint32_t id) const {
+  return id <= parameters_.size() ? parameters_[id - 1] : LiveFunctions::parameters(id);
 }
 
 void LiveNames::refresh() { session_.poll(0); }
@@ -57,6 +67,7 @@ LiveSession::LiveSession(const RecordOptions& options, pid_t pid)
       pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))),
       clock_(ticks_.describe(kCalibrateNs)),
       memory_(options.buffers, random_uuid()),
+      functions_(options.arguments),
       names_(*this) {
   if (pidfd_.get() < 0) throw SourceError(fmt::format("process {}: {}", pid, std::strerror(errno)));
 }

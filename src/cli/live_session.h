@@ -29,10 +29,12 @@ class LiveNames : public trace::LiveFunctions {
   [[nodiscard]] std::uint32_t count() const override { return static_cast<std::uint32_t>(names_.size()); }
   void refresh() override;
   [[nodiscard]] std::string_view name(std::uint32_t id) const override { return names_[id - 1]; }
+  [[nodiscard]] const trace::Parameters& parameters(std::uint32_t id) const override;
 
  private:
   LiveSession& session_;
   std::vector<std::string> names_;
+  std::vector<trace::Parameters> parameters_;  // empty if nothing is known of any
 };
 
 /// All members from one thread, which then is the consumer of the process's buffers. Throws SourceError.

@@ -3,9 +3,13 @@
 #include <cxxabi.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <vector>
 
+#include "cli/debug_parameters.h"
 #include "cli/module_sources.h"
+#include "site/debug_file.h"
 #include "site/demangler.h"
 #include "site/sites.h"
 #include "site/symbols.h"
@@ -38,6 +42,29 @@ bool read_functions(const std::string& file_path, const std::string& build_id, s
   return true;
 }
 
+void add_parameters(const std::string& file_path, trace::ModuleFunctions& module) {
+  auto parameters = read_parameters(file_path);
+  if (parameters.empty()) {
+    const auto file = site::ElfFile::open(file_path.c_str());
+    if (!file) return;
+    const auto debug = site::find_debug_file(*file, "/usr/lib/debug", file_path.c_str());
+    if (!debug) return;
+    parameters = read_parameters(debug->path());
+  }
+  std::vector<std::uint64_t> entries;
+  for (const trace::FunctionDescription& function : module.functions)
+    entries.push_back(function.link_address);
+  std::sort(entries.begin(), entries.end());
+  for (trace::FunctionDescription& function : module.functions) {
+    constexpr std::uint64_t kMostPatchable = 256;
+    const auto found = parameters.lower_bound(function.link_address);
+    const auto next = std::upper_bound(entries.begin(), entries.end(), function.link_address);
+    if (found == parameters.end() || found->first - function.link_address > kMostPatchable) continue;
+    if (next != entries.end() && *next <= found->first) continue;
+    if (!has_other_parameters(function.symbol)) function.parameters = found->second;
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const trace::ModuleFunctions> ModuleFunctionCache::find(std::int64_t pid,
@@ -49,8 +76,12 @@ std::shared_ptr<const trace::ModuleFunctions> ModuleFunctionCache::find(std::int
   auto module = std::make_shared<trace::ModuleFunctions>();
   module->module.path = path;
   module->module.build_id = build_id;
-  if (!read_functions(path, build_id, site_count, *module) &&
-      !read_functions(fmt::format("/proc/{}/root{}", pid, path), build_id, site_count, *module)) {
+  const std::string in_its_namespace = fmt::format("/proc/{}/root{}", pid, path);
+  if (read_functions(path, build_id, site_count, *module)) {
+    if (with_parameters_) add_parameters(path, *module);
+  } else if (read_functions(in_its_namespace, build_id, site_count, *module)) {
+    if (with_parameters_) add_parameters(in_its_namespace, *module);
+  } else {
     for (std::uint32_t i = 0; i < site_count; ++i) {
       trace::FunctionDescription function;
       function.id = i;

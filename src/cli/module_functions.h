@@ -14,6 +14,9 @@ namespace calltap::cli {
 /// Reads each file once for a whole recording. One thread.
 class ModuleFunctionCache {
  public:
+  /// `with_parameters`: what debug information says of the functions' parameters is wanted.
+  explicit ModuleFunctionCache(bool with_parameters = false) : with_parameters_(with_parameters) {}
+
   /// Functions of the file that process `pid` calls `path` (it may live in another mount namespace, or may
   /// have been replaced since): ids count from 0. Where the file is not to be had, its functions are called
   /// "name#index".
@@ -21,6 +24,7 @@ class ModuleFunctionCache {
                                                      const std::string& build_id, std::uint32_t site_count);
 
  private:
+  bool with_parameters_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const trace::ModuleFunctions>> known_;
 };
 

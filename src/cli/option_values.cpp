@@ -211,6 +211,13 @@ std::string read_trigger(const std::string& text) {
 
 }  // namespace
 
+CLI::Option* add_arguments(CLI::App& command, bool& arguments) {
+  return command.add_flag(
+      "--args", arguments,
+      "with the arguments of calls: by name where there is debug information (-g), else what "
+      "the registers for arguments hold, of which not all need be arguments");
+}
+
 void add_triggers(CLI::App& command, std::vector<std::string>& triggers) {
   command
       .add_option_function<std::vector<std::string>>(

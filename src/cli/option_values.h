@@ -40,6 +40,9 @@ CLI::Option* add_pid(CLI::App& command, const std::string& option, std::uint64_t
 CLI::Option* add_patterns(CLI::App& command, const std::string& option, std::vector<std::string>& patterns,
                           const std::string& description);
 
+/// --args
+CLI::Option* add_arguments(CLI::App& command, bool& arguments);
+
 /// --trigger GLOB:ACTION[:COUNT] and --while GLOB, as buffer::Welcome has triggers.
 void add_triggers(CLI::App& command, std::vector<std::string>& triggers);
 

@@ -15,6 +15,7 @@ struct RecordOptions {
   std::vector<std::string> functions;  // -F
   std::vector<std::string> excluded;   // -N
   std::vector<std::string> triggers;   // --trigger and --while, as buffer::Welcome has them
+  bool arguments = false;              // --args
   trace::BufferSettings buffers;
   std::uint64_t max_bytes = 0;
   bool force = false;

@@ -51,6 +51,7 @@ std::vector<std::string> filter_words(const RecordOptions& options) {
 RecordSession::RecordSession(const RecordOptions& options, std::filesystem::path directory, pid_t attached)
     : options_(options),
       directory_(std::move(directory)),
+      functions_(options.arguments),
       filter_(make_filter(options.functions, options.excluded)),
       attached_(attached) {
   totals_.max_bytes = options.max_bytes;

@@ -69,6 +69,7 @@ std::vector<std::string> option_words(const RecordOptions& options) {
   std::vector<std::string> words;
   for (const std::string& f : options.functions) words.insert(words.end(), {"-F", f});
   for (const std::string& f : options.excluded) words.insert(words.end(), {"-N", f});
+  if (options.arguments) words.push_back("--args");
   words.insert(words.end(), {"--on-full", std::string(trace::name(options.buffers.on_full)), "--buffer",
                              std::to_string(options.buffers.bytes_per_thread)});
   if (options.max_bytes != 0) words.insert(words.end(), {"--max-size", std::to_string(options.max_bytes)});

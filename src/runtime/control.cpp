@@ -18,6 +18,7 @@
 #include "buffer/control_protocol.h"
 #include "isa/system.h"
 #include "ops/engine.h"
+#include "recorder/arguments.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
 #include "recorder/triggers.h"
@@ -194,6 +195,7 @@ void put_status(Reply& reply) {
   reply.line("switch", std::string_view(ops::is_switched_on() ? "on" : "off"));
   if (has_pool) put_buffers(reply);
   if (saved_bytes != 0) reply.line("saved", std::uint64_t{1});
+  if (recorder::records_arguments()) reply.line("arguments", std::uint64_t{1});
   put_clients(reply);
   put_modules(reply);
 }
@@ -227,7 +229,14 @@ Result<void> record(std::string_view session, ops::Failure& failure) {
 Result<void> set_filter(std::span<const std::uint8_t> text, ops::Failure& failure) {
   ops::FunctionFilter filter;
   if (auto read = read_filters(text, filter); !read) return read;
+  // Of a function that is recorded and has no arguments nobody is told anything wrong.
+  if (auto set = recorder::set_arguments_filter(filter, failure); !set) return set;
   return recorder::set_filter(filter, failure);
+}
+
+Result<void> set_paused(bool paused, ops::Failure& failure) {
+  if (auto set = recorder::set_arguments_paused(paused, failure); !set) return set;
+  return recorder::set_paused(paused, failure);
 }
 
 Result<void> set_mode(std::string_view mode, ops::Failure& failure) {
@@ -332,7 +341,7 @@ bool answer(Connection& connection, Request request, std::span<const std::uint8_
     case Request::kPause:
     case Request::kResume:
       if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
-      return end(reply, recorder::set_paused(request == Request::kPause, failure), failure);
+      return end(reply, set_paused(request == Request::kPause, failure), failure);
     case Request::kMode:
       if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
       return end(reply, set_mode(words, failure), failure);

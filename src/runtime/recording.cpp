@@ -6,6 +6,7 @@
 
 #include "isa/system.h"
 #include "ops/open_modules.h"
+#include "recorder/arguments.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
 #include "recorder/triggers.h"
@@ -100,6 +101,21 @@ Result<void> add_trigger(std::string_view text, ops::Failure& failure) {
   return ErrorCode::kProtocol;
 }
 
+bool wants_arguments(std::span<const std::uint8_t> text) {
+  bool wanted = false;
+  static_cast<void>(for_each_entry(text, [&wanted](char kind, std::string_view) -> Result<void> {
+    wanted = wanted || kind == 'A';
+    return {};
+  }));
+  return wanted;
+}
+
+/// The recorder's companions, which are registered before it.
+Result<void> remove_companions(ops::Failure& failure) {
+  if (auto removed = recorder::remove_arguments(failure); !removed) return removed;
+  return recorder::remove_triggers(failure);
+}
+
 Result<void> attach(ops::EngineStart when, std::span<const std::uint8_t> text, ops::Failure& failure) {
   ops::FunctionFilter filter;
   ops::keep_modules_closed(true);
@@ -110,8 +126,12 @@ Result<void> attach(ops::EngineStart when, std::span<const std::uint8_t> text, o
   auto added = for_each_entry(text, [&failure](char kind, std::string_view entry) {
     return kind == 'T' ? add_trigger(entry, failure) : Result<void>();
   });
+  if (added && wants_arguments(text)) added = recorder::add_arguments(filter, failure);
   if (added) added = recorder::attach(filter, tell_tool, failure);
-  if (added) recorder::arm_triggers();
+  if (added) {
+    recorder::arm_triggers();
+    recorder::arm_arguments();
+  }
   return added;
 }
 
@@ -135,7 +155,7 @@ void describe_modules(void (*put)(void* context, std::span<const std::uint8_t> m
 
 Result<void> read_filters(std::span<const std::uint8_t> text, ops::FunctionFilter& filter) {
   return for_each_entry(text, [&filter](char kind, std::string_view entry) -> Result<void> {
-    if (kind == 'T') return {};
+    if (kind == 'T' || kind == 'A') return {};
     if (kind != 'F' && kind != 'N') return ErrorCode::kProtocol;
     return filter.add_pattern(entry, kind == 'N');
   });
@@ -152,7 +172,7 @@ Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
   start_connection = nullptr;
   if (!attached) {
     ops::Failure ignored;
-    static_cast<void>(recorder::remove_triggers(ignored));
+    static_cast<void>(remove_companions(ignored));
     leave_recording();
     return attached;
   }
@@ -163,7 +183,7 @@ Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
 
 Result<void> stop_recording(ops::Failure& failure) {
   if (auto detached = recorder::detach(failure); !detached) return detached;
-  if (auto removed = recorder::remove_triggers(failure); !removed) return removed;
+  if (auto removed = remove_companions(failure); !removed) return removed;
   leave_recording();
   return {};
 }

@@ -32,6 +32,7 @@ def parse_arguments():
                         help="fewer: calls may be in flight at the end; any: and a child returns from its parent's calls")
     parser.add_argument("--ahead", type=int, default=0,
                         help="so many calls may have been left by a signal after their entry, before they counted")
+    parser.add_argument("--args", action="store_true", help="record the arguments of calls too")
     parser.add_argument("--keep", help="put the recording here and keep it")
     parser.add_argument("program", nargs=argparse.REMAINDER)
     return parser.parse_args()
@@ -73,20 +74,24 @@ def compare_counts(counted, reported, ahead):
             for name in sorted(counted) if not counted[name] <= reported[name] <= counted[name] + ahead]
 
 
-def check_events(directory, reported, exits):
+def check_events(directory, reported, exits, with_arguments):
     """Every entry has its exit, and our own reading of the files agrees with the report."""
     problems = []
     entries = 0
+    arguments = 0
     for process in trace_events.process_directories(directory):
         counts = trace_events.read_process(process)
         entered = counts.by_event[trace_events.ENTRY]
         left = counts.by_event[trace_events.EXIT] + counts.by_event[trace_events.UNWOUND]
         entries += sum(entered.values())
+        arguments += sum(counts.by_event[trace_events.ARGUMENTS].values())
         for function in entered.keys() | left.keys():
             missing = entered[function] - left[function]
             if exits == "all" and missing != 0 or exits == "fewer" and missing < 0:
                 name = recording.function_name(process, function)
                 problems.append(f"{process.name}: {name}: {entered[function]} entries, {left[function]} exits")
+    if (arguments != 0) != with_arguments:
+        problems.append(f"the files have the arguments of {arguments} calls")
     if entries != sum(reported.values()):
         problems.append(f"the files have {entries} entries, the report {sum(reported.values())}")
     return problems
@@ -96,7 +101,8 @@ def check(arguments, scratch):
     counts_file = scratch / "calls"
     directory = pathlib.Path(arguments.keep) if arguments.keep else scratch / "recording"
     plain = run(exec_wrapper.started(arguments.program), counts_file)
-    recorded = run([arguments.calltap, "record", "-o", str(directory), "--", *arguments.program], counts_file)
+    options = ["--args"] if arguments.args else []
+    recorded = run([arguments.calltap, "record", *options, "-o", str(directory), "--", *arguments.program], counts_file)
     problems = compare_runs(plain, recorded)
     counted = call_counts.read(counts_file)
     if not counted:
@@ -114,7 +120,7 @@ def check_recording(arguments, directory, counted):
     discarded = recording.discarded(arguments.calltap, directory)
     if discarded != 0:
         problems.append(f"{discarded} events were discarded")
-    problems += check_events(directory, reported, arguments.exits)
+    problems += check_events(directory, reported, arguments.exits, arguments.args)
     if arguments.babeltrace:
         other = subprocess.run([arguments.babeltrace, arguments.calltap, str(directory)], capture_output=True,
                                text=True, check=False)
