@@ -2,23 +2,14 @@
 // section 6.4 and the Linux Standard Base): no file needs to exist for it, and nothing is loaded.
 #pragma once
 
-#include <array>
-#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "inject/modules.h"
+#include "unwind/call_frame.h"
 
 namespace calltap::inject {
-
-/// Registers by their DWARF numbers on x86-64; the last is the return address.
-struct FrameRegisters {
-  static constexpr std::size_t kStack = 7;
-  static constexpr std::size_t kReturn = 16;
-  std::array<std::uint64_t, 17> value{};
-  std::bitset<17> known;
-};
 
 struct FunctionFrame {
   Range code;
@@ -37,8 +28,8 @@ struct CallChain {
   bool complete = false;
 };
 
-/// `registers` as they are now, with the program counter as the return address.
+/// `registers` as they are now.
 CallChain call_chain(const std::vector<Module>& modules, const TargetMemory& memory,
-                     FrameRegisters registers);
+                     unwind::Registers registers);
 
 }  // namespace calltap::inject

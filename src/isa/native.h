@@ -5,6 +5,7 @@
 #include "isa/x86_64/cpu.h"
 #include "isa/x86_64/memory.h"
 #include "isa/x86_64/syscall.h"
+#include "isa/x86_64/unwind_registers.h"
 namespace calltap::isa {
 namespace native = x86_64;
 }
@@ -12,6 +13,7 @@ namespace native = x86_64;
 #include "isa/aarch64/cpu.h"
 #include "isa/aarch64/memory.h"
 #include "isa/aarch64/syscall.h"
+#include "isa/aarch64/unwind_registers.h"
 namespace calltap::isa {
 namespace native = aarch64;
 }
@@ -19,6 +21,7 @@ namespace native = aarch64;
 #include "isa/riscv64/cpu.h"
 #include "isa/riscv64/memory.h"
 #include "isa/riscv64/syscall.h"
+#include "isa/riscv64/unwind_registers.h"
 namespace calltap::isa {
 namespace native = riscv64;
 }

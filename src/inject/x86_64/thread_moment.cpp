@@ -70,12 +70,15 @@ bool in_restartable_sequence(const Target& target, Tracee& thread, std::uint64_t
   return !found || counter - found->start < found->length;
 }
 
-FrameRegisters frame_registers(const user_regs_struct& r) {
-  FrameRegisters frame;
-  frame.value = {r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8,
-                 r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip};
-  frame.known.set();
-  return frame;
+unwind::Registers frame_registers(const user_regs_struct& r) {
+  unwind::Registers registers;
+  unsigned number = 0;
+  for (const std::uint64_t value : {r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10,
+                                    r.r11, r.r12, r.r13, r.r14, r.r15}) {
+    registers.set(number++, value);
+  }
+  registers.counter = r.rip;
+  return registers;
 }
 
 /// Looks through the words of the stack: every return address is one, and so is much else that was left
