@@ -77,6 +77,7 @@ std::shared_ptr<const trace::ModuleFunctions> ModuleFunctionCache::find(std::int
   module->module.path = path;
   module->module.build_id = build_id;
   const std::string in_its_namespace = fmt::format("/proc/{}/root{}", pid, path);
+  if (site_count == 0) return known = module;
   if (read_functions(path, build_id, site_count, *module)) {
     if (with_parameters_) add_parameters(path, *module);
   } else if (read_functions(in_its_namespace, build_id, site_count, *module)) {

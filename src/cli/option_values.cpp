@@ -182,7 +182,7 @@ CLI::Option* add_patterns(CLI::App& command, const std::string& option, std::vec
 
 namespace {
 
-constexpr const char* kActions[] = {"traceon", "traceoff", "snapshot"};
+constexpr const char* kActions[] = {"traceon", "traceoff", "snapshot", "stacktrace"};
 
 /// "GLOB:ACTION[:COUNT]", where the glob may have colons: read from behind.
 std::string read_trigger(const std::string& text) {
@@ -225,7 +225,8 @@ void add_triggers(CLI::App& command, std::vector<std::string>& triggers) {
           [&triggers](const std::vector<std::string>& given) {
             for (const std::string& text : given) triggers.push_back(read_trigger(text));
           },
-          "when a function that matches GLOB is called: traceon, traceoff or snapshot, at most COUNT times "
+          "when a function that matches GLOB is called: traceon, traceoff, snapshot or stacktrace, at most "
+          "COUNT times "
           "(may be given often)")
       ->type_name("GLOB:ACTION[:COUNT]")
       ->allow_extra_args(false);

@@ -51,7 +51,8 @@ std::optional<trace::ModuleDescription> read_module(std::span<const std::uint8_t
   if (message.size() < sizeof m) return std::nullopt;
   std::memcpy(&m, message.data(), sizeof m);
   if (m.path_bytes > message.size() - sizeof m || m.build_id_bytes > sizeof m.build_id ||
-      m.first_function == 0 || m.site_count > (1u << 27) - m.first_function % (1u << 27)) {
+      (m.first_function == 0) != (m.site_count == 0) ||
+      m.site_count > (1u << 27) - m.first_function % (1u << 27)) {
     return std::nullopt;
   }
   trace::ModuleDescription place;

@@ -77,6 +77,13 @@ constexpr std::uint64_t words_header(std::uint32_t count, std::uint32_t layout) 
   return std::uint64_t{layout} << 32 | count;
 }
 
+/// The layout of a kStack's words, which are addresses: the function itself, and from the inside out where
+/// the calls return to. (A frame that a signal interrupted goes on at its address.)
+enum class StackLayout : std::uint32_t {
+  kComplete = 0,  // down to where the thread began
+  kCutOff = 1,    // there are more callers, which could not be found or are too many
+};
+
 /// How many of `left` words the event takes that starts with the first of them, which is not zero; 0: it
 /// takes more, or no event is like this. `word(i)` is the i-th.
 template <class Word>

@@ -37,6 +37,7 @@ bool switched_on = true;
 bool watches_loader = false;
 std::uint64_t last_order = 0;
 RecorderAttached recorder_observer = nullptr;
+bool observes_all = false;  // modules, also without sites
 
 /// The global switch is the program's. The recorder belongs to whoever records it: it would lose calls
 /// uncounted.
@@ -61,6 +62,13 @@ Result<Transaction::Selected> add_module_sites(Transaction& transaction, const c
     recorder_observer({module, selected->attachable, selected->refused});
   }
   return selected;
+}
+
+/// For the recorder's observer alone.
+void tell_of_module_without_sites(Module& module) {
+  if (!observes_all || recorder_observer == nullptr || !open_module(module)) return;
+  recorder_observer({module, 0, 0});
+  close_module(module);
 }
 
 /// Adds what was selected in a module and cannot be patched. The module is open. Of the recorder's nobody
@@ -89,7 +97,11 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
   std::uint64_t attachable = 0;
   Failures refused;
   for (Module* m = first_module(); m != nullptr; m = m->next) {
-    if (!m->is_usable || m->site_count == 0) continue;
+    if (!m->is_usable) continue;
+    if (m->site_count == 0) {
+      if (client.is_recorder) tell_of_module_without_sites(*m);
+      continue;
+    }
     if (modules == Modules::kNotFailed && client.failed_modules.contains(*m)) continue;
     auto selected = add_module_sites(transaction, client, *m, matcher);
     if (!selected) {
@@ -210,6 +222,7 @@ Result<void> attach_if_switched_on(ct_ops& client, const FunctionFilter& filter,
 /// All functions of the module that a client selects, or none: of two clients that want the same, the one
 /// that was registered first gets it.
 void attach_to_new_module(Module& module) {
+  if (module.site_count == 0) return tell_of_module_without_sites(module);
   const Claims claims;  // of those that come first in this module
   base::Array<ct_ops*> registered;
   for (ct_ops& client : all_clients()) {
@@ -588,6 +601,9 @@ std::uint64_t original_of(std::uint64_t address) {
   return record->body();
 }
 
-void set_recorder_observer(RecorderAttached observer) { recorder_observer = observer; }
+void set_recorder_observer(RecorderAttached observer, Observed modules) {
+  recorder_observer = observer;
+  observes_all = modules == Observed::kAll;
+}
 
 }  // namespace calltap::ops

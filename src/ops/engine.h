@@ -95,6 +95,8 @@ struct Attached {
   std::uint32_t refused;
 };
 using RecorderAttached = void (*)(const Attached& attached);
-void set_recorder_observer(RecorderAttached observer);
+/// kWithSites: of which the recorder can record something. kAll: for it may have to name any address.
+enum class Observed { kWithSites, kAll };
+void set_recorder_observer(RecorderAttached observer, Observed modules);
 
 }  // namespace calltap::ops

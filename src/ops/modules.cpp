@@ -229,7 +229,10 @@ void add_module(const link_map& map, bool is_program, ModuleAdded added) {
   note_extent(*module);
   module->site_count = static_cast<std::uint32_t>(module->sites.size());
   if (module->site_count != 0 || is_runtime_library(module->name())) find_runtime_functions(*module);
-  if (module->site_count == 0) return close_module(*module);
+  if (module->site_count == 0) {
+    close_module(*module);
+    return added(*module);
+  }
   module->first_function = number_functions(module->path, module->file, module->site_count);
   const auto [first, last] = std::minmax_element(
       module->sites.begin(), module->sites.end(),

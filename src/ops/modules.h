@@ -74,7 +74,8 @@ Module* first_module();
 /// The module that holds the address, or null. It may have no sites, and need not be open.
 Module* find_module(std::uint64_t address);
 
-/// What the engine does with a module that has appeared; it is open then if it has sites.
+/// What the engine does with a module that has appeared, whose file can be read; it is open then if it has
+/// sites.
 using ModuleAdded = void (*)(Module& module);
 /// A module is about to be forgotten: the loader has unmapped it.
 using ModuleRemoved = void (*)(Module& module);

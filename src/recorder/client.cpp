@@ -3,6 +3,7 @@
 #include "event/event_layout.h"
 #include "isa/system.h"
 #include "ops/quiescence.h"
+#include "recorder/backtrace.h"
 #include "trampoline/frames.h"
 #include "trampoline/regs.h"
 
@@ -74,7 +75,7 @@ base::Result<void> attach(const ops::FunctionFilter& filter, ops::RecorderAttach
   if (auto idle = ops::check_idle(*recorder, failure); !idle) return idle;
   if (auto copied = recorder->filter.copy_from(filter); !copied) return copied;
   ops::trust_loaded_code();
-  ops::set_recorder_observer(attached);
+  ops::set_recorder_observer(attached, has_backtraces() ? ops::Observed::kAll : ops::Observed::kWithSites);
   return ops::register_client(*recorder, failure);
 }
 

@@ -70,6 +70,11 @@ void leave_inside(trampoline::ThreadState& thread);
 void write_event_with_words(event::EventId id, std::uint32_t function, std::uint32_t layout,
                             const std::uint64_t* words, std::uint32_t count);
 
+/// A number below buffer::kMaxThreads that no other thread has, or kNoWriter where the calling thread's
+/// events are not written now. Signals must be blocked.
+std::uint32_t open_writer();
+inline constexpr std::uint32_t kNoWriter = ~std::uint32_t{0};
+
 /// Asks the tool for a recording for this process: fills `process().pool` and sets the mode. Implemented by
 /// runtime/. Called with signals blocked, by one thread at a time, possibly in a child right after fork:
 /// system calls only.

@@ -306,6 +306,12 @@ void write_event_with_words(event::EventId id, std::uint32_t function, std::uint
   on_open_writer([&](Pool pool, Writer& w) { write_event(pool, w, bits, {words, count, layout}); });
 }
 
+std::uint32_t open_writer() {
+  std::uint32_t number = kNoWriter;
+  on_open_writer([&](Pool, Writer& w) { number = static_cast<std::uint32_t>(&w - writers); });
+  return number;
+}
+
 void look_at_gate(ThreadState& thread) {
   const InPool in_pool;
   if (!in_pool) return;

@@ -2,11 +2,14 @@
 
 #include <atomic>
 
+#include "event/event_layout.h"
 #include "isa/system.h"
 #include "ops/engine.h"
 #include "ops/quiescence.h"
+#include "recorder/backtrace.h"
 #include "recorder/process.h"
 #include "trampoline/frames.h"
+#include "trampoline/regs.h"
 
 namespace calltap::recorder {
 namespace {
@@ -50,8 +53,28 @@ void act(TriggerAction action) {
     case TriggerAction::kWhile:
       enter_inside(ct_thread);
       return;
+    case TriggerAction::kStackTrace:
+      return;  // write_stack()
   }
   if (wake_helper != nullptr) wake_helper();
+}
+
+/// Counts only what is written. The site's event bits say which function it is.
+int write_stack(std::uint64_t ip, std::uint64_t /*parent_ip*/, trampoline::Client* client, ct_regs* regs,
+                void* /*data*/, const trampoline::OpSet* /*set*/) {
+  auto& trigger = *static_cast<Trigger*>(client->user);
+  if (!armed.load(std::memory_order_relaxed) || trigger.left.load(std::memory_order_relaxed) == 0) return 0;
+  isa::expect_stack();
+  const isa::SignalsBlocked blocked;
+  const std::uint32_t writer = open_writer();
+  if (writer == kNoWriter || !use_up(trigger)) return 0;
+  const Backtrace backtrace = take_backtrace(writer, ip);
+  const event::StackLayout layout =
+      backtrace.is_complete ? event::StackLayout::kComplete : event::StackLayout::kCutOff;
+  write_event_with_words(event::EventId::kStack, static_cast<std::uint32_t>(regs->record->event_bits >> 32),
+                         static_cast<std::uint32_t>(layout), backtrace.frames.data(),
+                         static_cast<std::uint32_t>(backtrace.frames.size()));
+  return 0;
 }
 
 int on_entry(std::uint64_t /*ip*/, std::uint64_t /*parent_ip*/, trampoline::Client* client, ct_regs* /*regs*/,
@@ -76,7 +99,7 @@ void on_exit(std::uint64_t /*ip*/, std::uint64_t /*parent_ip*/, trampoline::Clie
 }  // namespace
 
 std::string_view name(TriggerAction action) {
-  constexpr std::string_view kNames[] = {"traceon", "traceoff", "snapshot", "while"};
+  constexpr std::string_view kNames[] = {"traceon", "traceoff", "snapshot", "while", "stacktrace"};
   return kNames[static_cast<std::size_t>(action)];
 }
 
@@ -86,7 +109,11 @@ Result<void> add_trigger(TriggerAction action, std::string_view glob, std::uint6
     failure.reason = "a recording can have 16 triggers";
     return ErrorCode::kInvalidArgument;
   }
+  const bool is_stack = action == TriggerAction::kStackTrace;
   const ops::EngineLock lock;
+  if (is_stack) {
+    if (auto prepared = prepare_backtraces(buffer::kMaxThreads, failure); !prepared) return prepared;
+  }
   ops::FunctionFilter filter;
   if (auto added = filter.add_pattern(glob, false); !added) return added;
   Trigger& trigger = triggers[trigger_count];
@@ -95,11 +122,12 @@ Result<void> add_trigger(TriggerAction action, std::string_view glob, std::uint6
   trigger.action = action;
   trigger.left.store(count);
   ct_ops& client = *trigger.client;
-  client.entry = on_entry;
+  client.entry = is_stack ? write_stack : on_entry;
   client.exit = action == TriggerAction::kWhile ? on_exit : nullptr;
   client.wants_exit = client.exit != nullptr;
   client.user = &trigger;
-  client.flags = CT_GENERAL_REGS_ONLY | CT_ALLOW_NO_MATCH;
+  // The loader's table of modules is looked at with vector registers.
+  client.flags = (is_stack ? 0 : CT_GENERAL_REGS_ONLY) | CT_ALLOW_NO_MATCH;
   client.data_bytes = 0;
   const std::string_view word = name(action);
   word.copy(client.name, sizeof client.name - 1);
@@ -140,6 +168,7 @@ Result<void> remove_triggers(ops::Failure& failure) {
     ops::free_client(client);
     --trigger_count;
   }
+  if (trigger_count == 0) release_backtraces();
   gate.shut.store(0);
   gate.only_inside.store(false);
   return done;

@@ -16,8 +16,9 @@ enum class TriggerAction : std::uint8_t {
   kSnapshot,  // what is in the buffers is set aside (flight mode)
   kWhile,     // events are written only inside such functions: themselves and what they call, each thread its
               // own
+  kStackTrace,  // the call stack is written, where events are
 };
-/// "traceon", "traceoff", "snapshot", "while".
+/// "traceon", "traceoff", "snapshot", "while", "stacktrace".
 std::string_view name(TriggerAction action);
 
 inline constexpr std::size_t kMaxTriggers = 16;

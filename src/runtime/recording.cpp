@@ -7,6 +7,7 @@
 #include "isa/system.h"
 #include "ops/open_modules.h"
 #include "recorder/arguments.h"
+#include "recorder/backtrace.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
 #include "recorder/triggers.h"
@@ -95,7 +96,8 @@ Result<void> add_trigger(std::string_view text, ops::Failure& failure) {
     count = count * 10 + static_cast<std::uint64_t>(digit - '0');
   }
   for (const TriggerAction action :
-       {TriggerAction::kTraceOn, TriggerAction::kTraceOff, TriggerAction::kSnapshot, TriggerAction::kWhile}) {
+       {TriggerAction::kTraceOn, TriggerAction::kTraceOff, TriggerAction::kSnapshot, TriggerAction::kWhile,
+        TriggerAction::kStackTrace}) {
     if (action_name == recorder::name(action)) return recorder::add_trigger(action, text, count, failure);
   }
   return ErrorCode::kProtocol;
@@ -148,7 +150,8 @@ void describe_modules(void (*put)(void* context, std::span<const std::uint8_t> m
   const ops::EngineLock lock;
   const ops::OpenModules open;
   for (ops::Module* m = ops::first_module(); m != nullptr; m = m->next) {
-    if (m->patch.size() == 0 || !ops::open_module(*m)) continue;
+    const bool is_wanted = m->patch.size() != 0 || (m->is_usable && recorder::has_backtraces());
+    if (!is_wanted || !ops::open_module(*m)) continue;
     put(context, describe(*m, static_cast<std::uint32_t>(m->patch.size()), 0, message));
   }
 }

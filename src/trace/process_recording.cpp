@@ -64,6 +64,7 @@ void ProcessRecording::add_module(std::shared_ptr<const ModuleFunctions> functio
   const std::uint64_t begin = place.first_function;
   const std::uint64_t end = begin + place.site_count;
   std::erase_if(modules_, [&](const LoadedModule& m) {
+    if (place.site_count == 0) return m.place.path == place.path && m.place.load_bias == place.load_bias;
     return m.place.first_function < end && begin < std::uint64_t{m.place.first_function} + m.place.site_count;
   });
   modules_.push_back({std::move(functions), place});
