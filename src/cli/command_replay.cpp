@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
+#include <map>
 #include <memory>
 
+#include "cli/address_names.h"
 #include "cli/commands.h"
 #include "cli/function_selection.h"
 #include "cli/option_values.h"
@@ -37,6 +39,14 @@ int run(Settings& settings) {
       settings.options.tid = static_cast<std::uint32_t>(settings.tid);
     }
     settings.options.selects = select_functions(session, settings.functions, {});
+    std::map<const trace::ProcessTrace*, ModuleAddressNames> names;
+    settings.options.names = [&names](const trace::ProcessTrace& process) {
+      const auto [at, is_new] = names.try_emplace(&process, 0);
+      if (is_new) {
+        for (const trace::ModuleDescription& module : process.description.modules) at->second.add(module);
+      }
+      return &at->second;
+    };
     return export_::replay(out, session, settings.options);
   });
 }

@@ -40,6 +40,7 @@ int trace_process(const TraceOptions& options) {
   view_options.max_depth = static_cast<std::uint32_t>(options.max_depth);
   if (options.graph) view_options.format = export_::LiveFormat::kGraph;
   if (options.json) view_options.format = export_::LiveFormat::kJson;
+  view_options.names = &session.address_names();
   export_::LiveTrace view(out, session.names(), clock, view_options);
   session.run(view, [&out] {
     out.flush();

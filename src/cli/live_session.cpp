@@ -38,6 +38,7 @@ std::future<std::string> ask_beside(pid_t pid, buffer::Request request, const st
 }  // namespace
 
 void LiveNames::add(const trace::ModuleFunctions& functions, const trace::ModuleDescription& place) {
+  if (place.site_count == 0) return;
   const std::size_t end = std::size_t{place.first_function} - 1 + functions.functions.size();
   constexpr std::size_t kMost = std::size_t{1} << 27;
   if (end > kMost) return;
@@ -68,7 +69,8 @@ LiveSession::LiveSession(const RecordOptions& options, pid_t pid)
       clock_(ticks_.describe(kCalibrateNs)),
       memory_(options.buffers, random_uuid()),
       functions_(options.arguments),
-      names_(*this) {
+      names_(*this),
+      address_names_(pid) {
   if (pidfd_.get() < 0) throw SourceError(fmt::format("process {}: {}", pid, std::strerror(errno)));
 }
 
@@ -115,6 +117,7 @@ bool LiveSession::serve(Client& client) {
       welcomed_ = true;
     } else if (header.type == buffer::MessageType::kModule && client.greeted) {
       if (const auto place = read_module({message, size})) {
+        address_names_.add(*place);
         names_.add(*functions_.find(pid_, place->path, place->build_id, place->site_count), *place);
       }
     }

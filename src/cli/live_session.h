@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/address_names.h"
 #include "cli/descriptor.h"
 #include "cli/module_functions.h"
 #include "cli/record_options.h"
@@ -47,6 +48,8 @@ class LiveSession {
   LiveSession& operator=(const LiveSession&) = delete;
 
   [[nodiscard]] const LiveNames& names() const { return names_; }
+  /// Of its modules so far.
+  [[nodiscard]] ModuleAddressNames& address_names() { return address_names_; }
   [[nodiscard]] const trace::ClockDescription& clock() const { return clock_; }
   /// Delivers events until the process has ended, a signal asks to stop, the options' duration is over, or
   /// `is_done` says so, which is called after every pass. The process then goes on unrecorded.
@@ -88,6 +91,7 @@ class LiveSession {
   trace::SharedMemory memory_;
   ModuleFunctionCache functions_;
   LiveNames names_;
+  ModuleAddressNames address_names_;
   std::list<Client> clients_;
   std::optional<trace::LiveReader> reader_;
   bool welcomed_ = false;

@@ -87,8 +87,9 @@ void print_threads(Output& out, const ProcessInfo& info) {
 void print_modules(Output& out, const trace::ProcessDescription& p) {
   out.print("  modules      {}\n", p.modules.size());
   for (const trace::ModuleDescription& m : p.modules) {
-    out.print("    {}\n      build-id {}, loaded at {:#x}, {} of {} sites traced", trace::printable(m.path),
-              m.build_id.empty() ? "none" : m.build_id, m.load_bias, m.patched_count, m.site_count);
+    out.print("    {}\n      build-id {}, loaded at {:#x}", trace::printable(m.path),
+              m.build_id.empty() ? "none" : m.build_id, m.load_bias);
+    if (m.site_count != 0) out.print(", {} of {} sites traced", m.patched_count, m.site_count);
     if (m.unpatchable_count != 0) out.print(", {} not patchable", m.unpatchable_count);
     out.text("\n");
   }

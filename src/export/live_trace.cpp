@@ -113,6 +113,7 @@ void LiveTrace::thread_started(std::uint16_t thread, const trace::LiveThread& wh
 
 void LiveTrace::thread_ended(std::uint16_t thread) {
   Thread& t = *by_number_[thread];
+  t.lines.end();
   t.calls->break_off();
   t.calls->forget(frames_);
   t.calls.reset();
@@ -137,7 +138,13 @@ void LiveTrace::events(std::span<const LiveEvent> events) {
 
 void LiveTrace::take_words(Thread& thread, const LiveEvent& event) {
   const trace::LiveWords& words = thread.words;
-  if (!thread.words.add(event) || words.kind() != LiveKind::kArguments) return;
+  if (!thread.words.add(event)) return;
+  if (words.kind() == LiveKind::kStack) {
+    auto backtrace = std::make_shared<Backtrace>();
+    backtrace->addresses = words.words();
+    backtrace->is_complete = words.layout() == static_cast<std::uint32_t>(event::StackLayout::kComplete);
+    return thread.lines.stack(words.function(), event.time, std::move(backtrace));
+  }
   auto arguments = std::make_shared<trace::CallArguments>();
   arguments->layout = words.layout();
   arguments->words = words.words();
@@ -282,11 +289,30 @@ void LiveTrace::print_call(const Thread& thread, const ReplayLine& line) {
     return;
   }
   const std::string_view function = name(line);
-  append(to, line.kind == Kind::kOpen ? "> " : line.kind == Kind::kClose ? "< " : "  ");
+  append(to, line.kind == Kind::kStack   ? "# "
+             : line.kind == Kind::kOpen  ? "> "
+             : line.kind == Kind::kClose ? "< "
+                                         : "  ");
   append(to, function);
   append(to, parentheses(function));
-  if (line.kind != Kind::kOpen) append(to, remark(line));
+  if (line.kind != Kind::kOpen && line.kind != Kind::kStack) append(to, remark(line));
   to.push_back('\n');
+  if (line.backtrace != nullptr) print_backtrace(line, *line.backtrace);
+}
+
+void LiveTrace::print_backtrace(const ReplayLine& line, const Backtrace& backtrace) {
+  fmt::memory_buffer& to = out_.buffer();
+  constexpr std::size_t kColumnsBefore = 64;  // up to the name of a call, and two more
+  for (std::size_t n = 0; n < backtrace_lines(backtrace); ++n) {
+    append_spaces(to, kColumnsBefore + indentation(line.depth));
+    append(to, "<- ");
+    if (n + 1 < backtrace.addresses.size()) {
+      append_frame(to, backtrace, n + 1, options_.names);
+    } else {
+      append(to, "...");
+    }
+    to.push_back('\n');
+  }
 }
 
 void LiveTrace::print_graph(const Thread& thread, const ReplayLine& line) {
@@ -297,10 +323,19 @@ void LiveTrace::print_graph(const Thread& thread, const ReplayLine& line) {
   append_duration(to, line, clock_.duration_ns(line.duration), out_.colour());
   append(to, " |  ");
   append_call(to, line, name(line));
+  const Backtrace* const backtrace = line.backtrace.get();
+  for (std::size_t n = 0; backtrace != nullptr && n < backtrace_lines(*backtrace); ++n) {
+    append_number(to, thread.what.tid, 8);
+    append(to, ") ");
+    append_duration(to, {.kind = Kind::kStack}, 0, false);
+    append(to, " |  ");
+    append_spaces(to, indentation(line.depth) + 2);
+    append_backtrace_line(to, *backtrace, n, options_.names);
+  }
 }
 
 void LiveTrace::print_json(const Thread& thread, const ReplayLine& line) {
-  constexpr std::string_view kKinds[] = {"entry", "exit", "call", "gap"};
+  constexpr std::string_view kKinds[] = {"entry", "exit", "call", "gap", "stack"};
   constexpr std::string_view kEnds[] = {"returned", "unwound", "lost", "lost"};
   fmt::memory_buffer& to = out_.buffer();
   append(to, R"({"kind":")");
@@ -325,6 +360,12 @@ void LiveTrace::print_json(const Thread& thread, const ReplayLine& line) {
     append(to, R"(,"end":")");
     append(to, kEnds[static_cast<int>(line.end)]);
     to.push_back('"');
+  }
+  if (line.backtrace != nullptr) {
+    append(to, R"(,"stack":)");
+    append_frames_json(to, *line.backtrace, options_.names);
+    append(to, R"(,"stack_complete":)");
+    append(to, line.backtrace->is_complete ? "true" : "false");
   }
   append(to, "}\n");
 }

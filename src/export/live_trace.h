@@ -11,10 +11,14 @@
 //       4711)               |  handle(request&) {
 //
 // json: an object a line:
-//   {"kind":"entry"|"exit"|"call"|"gap","time_ns":...,"tid":...,"thread":"...","function":"...","depth":...,
-//    "duration_ns":...,"end":"returned"|"unwound"|"lost",
+//   {"kind":"entry"|"exit"|"call"|"gap"|"stack","time_ns":...,"tid":...,"thread":"...","function":"...",
+//    "depth":...,"duration_ns":...,"end":"returned"|"unwound"|"lost",
+//    "stack":[{"address":...,"function":"...","module":"...","offset":...},...],"stack_complete":...,
 //    "arguments":[{"name":...,"type":...,"value":...}] or "registers":{...}}
 //   {"kind":"discarded","events":...,"reasons":{"buffer_full":...}}, {"kind":"dropped","lines":...}
+//
+// A call whose stack was recorded has it below its entry, "<- function+0x1d [module]" a line, or in "stack",
+// which begins with the function itself; kind "stack": the call itself is not shown.
 //
 // TIME is CLOCK_MONOTONIC; duration_ns is missing where it is not known. What is lost has a line of its own:
 // events that the target discarded, and lines that were dropped because the output did not take them.
@@ -40,6 +44,7 @@ struct LiveTraceOptions {
   LiveFormat format = LiveFormat::kCalls;
   std::uint32_t max_depth = 0;    // levels shown, 0 = all
   std::uint64_t min_time_ns = 0;  // only calls that last at least this long
+  AddressNames* names = nullptr;  // for call stacks; null: they are addresses
 };
 
 class LiveTrace : public trace::LiveSink {
@@ -77,6 +82,7 @@ class LiveTrace : public trace::LiveSink {
   void print_call(const Thread& thread, const ReplayLine& line);
   void print_graph(const Thread& thread, const ReplayLine& line);
   void print_json(const Thread& thread, const ReplayLine& line);
+  void print_backtrace(const ReplayLine& line, const Backtrace& backtrace);
   /// Room for a line, which is counted as dropped if there is none; what was lost before it is told first.
   [[nodiscard]] bool begin_line();
   void tell_losses();

@@ -109,20 +109,20 @@ class Merge {
 
 class LinePrinter {
  public:
-  LinePrinter(Output& out, bool processes) : out_(out), processes_(processes) {}
+  LinePrinter(Output& out, bool processes, const ReplayOptions& options)
+      : out_(out), processes_(processes), options_(options) {}
 
   void header() { out_.print("#{}     TID{}", processes_ ? "         PROCESS" : "", kReplayHeader); }
 
   void print(const ReplaySource& source, const ReplayLine& line) {
     const trace::ProcessTrace& process = source.process();
-    if (processes_) out_.print("{:>16} ", process.description.name);
-    out_.print("{:>8}) ", source.stream().tid);
-    text_.clear();
+    begin(source);
     append_duration(text_, line, trace::TickClock(process.description.clock).duration_ns(line.duration),
                     out_.colour());
     fmt::format_to(std::back_inserter(text_), " |  ");
     append_call(text_, line, name(process, line));
     out_.text({text_.data(), text_.size()});
+    if (line.backtrace != nullptr) print(source, line, *line.backtrace);
   }
 
  private:
@@ -133,16 +133,34 @@ class LinePrinter {
     return call_;
   }
 
+  void begin(const ReplaySource& source) {
+    if (processes_) out_.print("{:>16} ", source.process().description.name);
+    out_.print("{:>8}) ", source.stream().tid);
+    text_.clear();
+  }
+
+  void print(const ReplaySource& source, const ReplayLine& line, const Backtrace& backtrace) {
+    AddressNames* const names = options_.names ? options_.names(source.process()) : nullptr;
+    for (std::size_t n = 0; n < backtrace_lines(backtrace); ++n) {
+      begin(source);
+      append_duration(text_, {.kind = ReplayLine::Kind::kStack}, 0, false);
+      fmt::format_to(std::back_inserter(text_), " |  {:{}}", "", indentation(line.depth) + 2);
+      append_backtrace_line(text_, backtrace, n, names);
+      out_.text({text_.data(), text_.size()});
+    }
+  }
+
   Output& out_;
   bool processes_;
   std::string call_;
+  const ReplayOptions& options_;
   fmt::memory_buffer text_;
 };
 
 }  // namespace
 
 Reading replay(Output& out, const trace::Session& session, const ReplayOptions& options) {
-  LinePrinter printer(out, session.processes.size() > 1);
+  LinePrinter printer(out, session.processes.size() > 1, options);
   printer.header();
   Merge merge(session, options);
   while (ReplaySource* source = merge.next()) {

@@ -4,12 +4,15 @@
 //      4711)               |  main() {
 //      4711)     0.804 us  |    f();
 //      4711) +  14.237 us  |  } /* main */
+// and, below a call whose stack was recorded:
+//      4711)               |    /* <- main+0x1d [program] */
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 
+#include "export/backtrace.h"
 #include "export/output.h"
 #include "export/reading.h"
 
@@ -21,6 +24,8 @@ struct ReplayOptions {
   std::uint64_t min_time_ns = 0;     // only calls that last at least this long
   /// Only these functions and what they call; all when empty.
   std::function<bool(const trace::ProcessTrace&, const trace::FunctionDescription&)> selects;
+  /// Of a process, for call stacks; addresses have no names when empty. What it returns lives on.
+  std::function<AddressNames*(const trace::ProcessTrace&)> names;
 };
 
 /// Prints until the end of the recording or until the output is closed. Memory depends on the threads that

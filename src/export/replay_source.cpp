@@ -32,13 +32,26 @@ void ReplayLines::entered(Frame& frame, const Frame& parent, const Frame*) {
   frame.data.serial = ++serial_;
   frame.data.hidden = false;
   frame.data.level = parent.data.level != 0 ? parent.data.level + 1 : begins ? 1 : 0;
+  BacktracePtr backtrace;
+  if (stack_.backtrace != nullptr) [[unlikely]] {
+    if (stack_.function == frame.function) {
+      backtrace = std::move(stack_.backtrace);
+    } else {
+      release_stack();
+    }
+  }
+  level_ = frame.data.level;
   if (!shown(frame.data)) return;
   // With a minimum duration, what lies below is shown only when something above it is: see left().
   if (limits_.min_duration == 0) release_aged(frame.start);
-  held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1, std::move(arguments)});
+  held_.push_back({serial_, frame.start, frame.function, frame.data.level - 1, std::move(arguments),
+                   std::move(backtrace)});
 }
 
 void ReplayLines::left(Frame& frame, const trace::CallSpan& span) {
+  if (stack_.backtrace != nullptr) [[unlikely]]
+    release_stack();
+  level_ = frame.data.level == 0 ? 0 : frame.data.level - 1;
   if (!shown(frame.data)) return;
   if (span.how == trace::CallEnd::kInterrupted) {
     interrupted(frame, span.duration);
@@ -62,6 +75,7 @@ void ReplayLines::left(Frame& frame, const trace::CallSpan& span) {
     line.kind = Kind::kLeaf;
     line.time = held->time;
     line.arguments = std::move(held->arguments);
+    line.backtrace = std::move(held->backtrace);
     held_.pop_back();
   }
   // What began before it and is open, or ended later, lasted at least as long.
@@ -85,6 +99,7 @@ void ReplayLines::interrupted(Frame& frame, std::uint64_t duration) {
 }
 
 void ReplayLines::orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd how) {
+  release_stack();
   const bool wanted = limits_.selected.empty() || limits_.selected[function];
   if (!wanted || limits_.min_duration != 0) return;
   release_aged(time);
@@ -98,6 +113,7 @@ void ReplayLines::orphaned(std::uint32_t function, std::uint64_t time, trace::Ca
 
 void ReplayLines::gap(std::uint64_t time) {
   announced_.clear();
+  release_stack();
   release_aged(time);
   ready_.push_back({.kind = Kind::kGap, .time = time});
 }
@@ -118,7 +134,8 @@ void ReplayLines::release_front() {
                       .function = held.function,
                       .depth = held.depth,
                       .time = held.time,
-                      .arguments = std::move(held.arguments)});
+                      .arguments = std::move(held.arguments),
+                      .backtrace = std::move(held.backtrace)});
   }
   held_.pop_front();
 }
@@ -129,12 +146,36 @@ void ReplayLines::drop_back() {
   while (!held_.empty() && held_.back().function == 0) held_.pop_back();
 }
 
+void ReplayLines::stack(std::uint32_t function, std::uint64_t time, BacktracePtr backtrace) {
+  release_stack();
+  stack_.function = function;
+  stack_.depth = level_;
+  stack_.time = time;
+  stack_.backtrace = std::move(backtrace);
+}
+
+void ReplayLines::release_stack() {
+  if (stack_.backtrace == nullptr) return;
+  const BacktracePtr backtrace = std::move(stack_.backtrace);
+  const bool wanted = limits_.selected.empty() || limits_.selected[stack_.function];
+  if (!wanted || limits_.min_duration != 0) return;
+  release_aged(stack_.time);
+  ready_.push_back({.kind = Kind::kStack,
+                    .function = stack_.function,
+                    .depth = stack_.depth,
+                    .time = stack_.time,
+                    .backtrace = backtrace});
+}
+
+void ReplayLines::end() { release_stack(); }
+
 void ReplayLines::release_older(std::uint64_t now, std::uint64_t age) {
   const std::uint64_t least = std::max(age, limits_.min_duration);
   while (!held_.empty() &&
          (held_.front().function == 0 || (held_.front().time < now && now - held_.front().time >= least))) {
     release_front();
   }
+  if (stack_.backtrace != nullptr && stack_.time < now && now - stack_.time >= age) release_stack();
 }
 
 void ReplayLines::release_aged(std::uint64_t now) {
@@ -145,6 +186,13 @@ void ReplayLines::release_aged(std::uint64_t now) {
 }
 
 namespace {
+
+BacktracePtr backtrace_of(const trace::EventWords& words) {
+  auto backtrace = std::make_shared<Backtrace>();
+  for (std::uint32_t i = 0; i < words.size(); ++i) backtrace->addresses.push_back(words[i]);
+  backtrace->is_complete = words.layout() == static_cast<std::uint32_t>(event::StackLayout::kComplete);
+  return backtrace;
+}
 
 // Replay has a stream open for every thread that runs at the time: many, and read slowly.
 constexpr std::size_t kBufferPackets = 1;
@@ -167,6 +215,7 @@ const ReplayLine* ReplaySource::front() {
 void ReplaySource::read_event() {
   if (!in_packet_) {
     if (!reader_.next_packet()) {
+      lines_.end();
       calls_.close_all(reader_.counts().last_time);
       ended_ = true;
       return;
@@ -183,6 +232,8 @@ void ReplaySource::read_event() {
       lines_.announce(event.function, trace::copy_arguments(reader_.words()));
     }
     apply(event, calls_);
+    if (event.id == event::EventId::kStack) [[unlikely]]
+      lines_.stack(event.function, event.time, backtrace_of(reader_.words()));
   } else {
     in_packet_ = false;
   }

@@ -1,11 +1,13 @@
 // One thread's calls as lines of the function_graph view, in the order of time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <vector>
 
+#include "export/backtrace.h"
 #include "trace/call_arguments.h"
 #include "trace/call_stack.h"
 #include "trace/session.h"
@@ -14,7 +16,7 @@
 namespace calltap::export_ {
 
 struct ReplayLine {
-  enum class Kind : std::uint8_t { kOpen, kClose, kLeaf, kGap };
+  enum class Kind : std::uint8_t { kOpen, kClose, kLeaf, kGap, kStack };
   Kind kind = Kind::kOpen;
   trace::CallEnd end = trace::CallEnd::kReturned;
   bool orphaned = false;  // a close whose entry is not in the trace: no duration
@@ -24,6 +26,7 @@ struct ReplayLine {
   std::uint64_t time = 0;                       // ticks
   std::uint64_t duration = 0;                   // ticks; of closes and leaves
   trace::CallArgumentsPtr arguments = nullptr;  // of opens and leaves, if they were recorded
+  BacktracePtr backtrace = nullptr;             // the same; with kStack, of a call that is not shown
 };
 
 struct ReplayLimits {
@@ -52,13 +55,18 @@ class ReplayLines {
   void left(Frame& frame, const trace::CallSpan& span);
   void orphaned(std::uint32_t function, std::uint64_t time, trace::CallEnd how);
   void gap(std::uint64_t time);
+  /// Who called the function whose entry comes next, if that is recorded.
+  void stack(std::uint32_t function, std::uint64_t time, BacktracePtr backtrace);
+  /// There is no next entry.
+  void end();
 
   /// Entries that are older than this, and than the minimum duration, are held back no longer: nothing
   /// happens before `now` any more.
   void release_older(std::uint64_t now, std::uint64_t age);
   /// When the first entry that is held back happened; none: the end of time.
   [[nodiscard]] std::uint64_t held_since() const {
-    return held_.empty() ? ~std::uint64_t{0} : held_.front().time;
+    const std::uint64_t stack = stack_.backtrace != nullptr ? stack_.time : ~std::uint64_t{0};
+    return held_.empty() ? stack : std::min(stack, held_.front().time);
   }
 
   std::deque<ReplayLine>& ready() { return ready_; }
@@ -71,6 +79,7 @@ class ReplayLines {
     std::uint32_t function;  // 0: ended too soon
     std::uint32_t depth;
     trace::CallArgumentsPtr arguments;
+    BacktracePtr backtrace;
   };
   struct Announced {
     std::uint32_t function;
@@ -85,12 +94,22 @@ class ReplayLines {
   void release_front();
   void drop_back();
   void release_aged(std::uint64_t now);
+  /// The entry that the stack belongs to is not recorded.
+  void release_stack();
 
   const ReplayLimits& limits_;
   std::uint64_t serial_ = 0;
   std::vector<Announced> announced_;  // the latest last
   std::deque<Held> held_;             // by serial, which is also by time
   std::deque<ReplayLine> ready_;
+  /// It waits for its entry, if there is one.
+  struct {
+    std::uint32_t function;
+    std::uint32_t depth;
+    std::uint64_t time;
+    BacktracePtr backtrace;
+  } stack_{};
+  std::uint32_t level_ = 0;  // of the newest entry or exit
 };
 
 /// Reads a stream as far as needed for its next line, through a small buffer. Not movable: its parts refer to

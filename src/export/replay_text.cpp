@@ -35,9 +35,24 @@ std::string_view remark(const ReplayLine& line) {
   return ", exit not recorded";
 }
 
+std::size_t backtrace_lines(const Backtrace& backtrace) {
+  return backtrace.addresses.size() - (backtrace.is_complete ? 1 : 0);
+}
+
+void append_backtrace_line(fmt::memory_buffer& to, const Backtrace& backtrace, std::size_t n,
+                           AddressNames* names) {
+  append(to, "/* <- ");
+  if (n + 1 < backtrace.addresses.size()) {
+    append_frame(to, backtrace, n + 1, names);
+  } else {
+    append(to, "...");
+  }
+  append(to, " */\n");
+}
+
 void append_duration(fmt::memory_buffer& to, const ReplayLine& line, std::uint64_t ns, bool colour) {
   constexpr std::size_t kWidth = 11;
-  if (line.kind == Kind::kOpen || line.kind == Kind::kGap || line.partial) {
+  if (line.kind == Kind::kOpen || line.kind == Kind::kGap || line.kind == Kind::kStack || line.partial) {
     append_spaces(to, kWidth + 2);
     return;
   }
@@ -80,6 +95,12 @@ void append_call(fmt::memory_buffer& to, const ReplayLine& line, std::string_vie
       append(to, "} /* ");
       append(to, name);
       append(to, remark(line));
+      append(to, " */\n");
+      return;
+    case Kind::kStack:
+      append(to, "/* ");
+      append(to, name);
+      append(to, parentheses(name));
       append(to, " */\n");
       return;
     case Kind::kGap:

@@ -18,6 +18,11 @@ void append_duration(fmt::memory_buffer& to, const ReplayLine& line, std::uint64
 /// Indentation, name and brace, with a newline.
 void append_call(fmt::memory_buffer& to, const ReplayLine& line, std::string_view name);
 
+/// The lines below that of a call: so many of them, from 0. With a newline.
+std::size_t backtrace_lines(const Backtrace& backtrace);
+void append_backtrace_line(fmt::memory_buffer& to, const Backtrace& backtrace, std::size_t n,
+                           AddressNames* names);
+
 /// "" or what is missing of the call, as it stands in the comment: ", unwound".
 std::string_view remark(const ReplayLine& line);
 /// Behind a name: a C++ signature has its parameters already.

@@ -279,7 +279,7 @@ bool read_common(const Entry& entry, Description& out) {
 bool apply(const Description& description, std::uint64_t inside, const Memory& memory, Space& space,
            const Registers& registers, bool& is_outermost) {
   space.row = Row{};
-  space.initial = Row{};
+  space.initial = space.row;
   Program common(description, ~std::uint64_t{0}, space);
   if (!common.run(description.common_program)) return false;
   space.initial = space.row;

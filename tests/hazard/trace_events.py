@@ -54,6 +54,33 @@ def read_words(words, counts):
         raise ValueError("an event that is cut off")
 
 
+def events_with_words(words):
+    """(event, function, words behind it) of those that have some, in one packet's content."""
+    i = 0
+    while i < len(words):
+        extended = words[i] & 31 == EXTENDED
+        event = words[i] >> 5 & (1 << 27) - 1 if extended else words[i] & 31
+        function = words[i + extended] >> 32
+        i += 1 + extended
+        if event in (ARGUMENTS, STACK):
+            count = words[i] & 0xFFFFFFFF
+            yield event, function, list(words[i + 1:i + 1 + count])
+            i += 1 + count
+
+
+def words_of_process(directory):
+    """All events with words of one process directory of a recording."""
+    for stream in sorted(pathlib.Path(directory).glob("thread-*")):
+        content = stream.read_bytes()
+        at = 0
+        while at < len(content):
+            _, _, _, _, _, used, size, _, _, _, _ = HEADER.unpack_from(content, at)
+            words = array.array("Q")
+            words.frombytes(content[at + HEADER.size:at + used // 8])
+            yield from events_with_words(words)
+            at += size // 8
+
+
 def read_stream(path, counts):
     sequence = 0
     discarded = 0

@@ -134,6 +134,74 @@ TEST_F(ExportViews, ReportAsJsonAndCsv) {
             "main,/opt/program,0x1000,1,2000000,1978766,2000000,2000000,2000000,0");
 }
 
+/// Names even addresses.
+class EvenNames : public AddressNames {
+ public:
+  const AddressName& find(std::uint64_t address, bool returns) override {
+    name_ = {};
+    if (address % 2 != 0) return name_;
+    name_ = {returns ? "caller\033[2J" : "itself", "program", address & 0xff};
+    if (address % 4 != 0) name_.function.clear();
+    return name_;
+  }
+
+ private:
+  AddressName name_;
+};
+
+TEST_F(ExportViews, ReplayShowsStacksBelowTheirCalls) {
+  constexpr auto kStack = event::EventId::kStack;
+  SyntheticStream first(10);
+  first.entry(1, 1'000);
+  first.with_words(kStack, 2, 1'900, 0, {0x1000, 0x1004, 0x1006, 0x1007}).entry(2, 2'000).exit(2, 2'500);
+  first.with_words(kStack, 3, 2'700, 1, {0x2000, 0x2004}).entry(3, 3'000).entry(2, 3'100).exit(2, 3'200);
+  first.exit(3, 3'500);
+  // Of functions that are not recorded: another one is entered, the caller is left, and nothing comes.
+  first.with_words(kStack, 4, 3'600, 0, {0x3000, 0x3005}).entry(2, 3'700).exit(2, 3'800);
+  first.with_words(kStack, 5, 3'900, 1, {0x4000}).exit(1, 4'000);
+  first.with_words(kStack, 5, 4'100, 0, {0x4000});
+  write_bytes(process_ / "thread-10", first.bytes());
+  EvenNames names;
+  ReplayOptions options;
+  options.tid = 10;
+  options.names = [&](const ProcessTrace&) { return &names; };
+  EXPECT_EQ(replayed(options),
+            "#     TID    DURATION         FUNCTION CALLS\n"
+            "      10)               |  main() {\n"
+            "      10)      0.500 us |    work(int);\n"
+            "      10)               |      /* <- caller?[2J+0x4 [program] */\n"
+            "      10)               |      /* <- program+0x6 */\n"
+            "      10)               |      /* <- 0x1007 */\n"
+            "      10)               |    leaf() {\n"
+            "      10)               |      /* <- caller?[2J+0x4 [program] */\n"
+            "      10)               |      /* <- ... */\n"
+            "      10)      0.100 us |      work(int);\n"
+            "      10)      0.500 us |    } /* leaf */\n"
+            "      10)               |    /* thrower() */\n"
+            "      10)               |      /* <- 0x3005 */\n"
+            "      10)      0.100 us |    work(int);\n"
+            "      10)               |    /* idle() */\n"
+            "      10)               |      /* <- ... */\n"
+            "      10)      3.000 us |  } /* main */\n"
+            "      10)               |  /* idle() */\n");
+  // Stacks are shown with the calls that are.
+  options.selects = named("leaf");
+  options.max_depth = 1;
+  EXPECT_EQ(replayed(options),
+            "#     TID    DURATION         FUNCTION CALLS\n"
+            "      10)      0.500 us |  leaf();\n"
+            "      10)               |    /* <- caller?[2J+0x4 [program] */\n"
+            "      10)               |    /* <- ... */\n");
+  options.selects = nullptr;
+  options.max_depth = 0;
+  options.min_time_ns = 400;
+  const std::string slow = replayed(options);
+  EXPECT_EQ(std::count(slow.begin(), slow.end(), '\n'), 10) << slow;
+  // Nor do reports see them.
+  EXPECT_EQ(make_report(session(), {}).reading.events, 21U);
+  EXPECT_EQ(make_report(session(), {}).tables[0].rows.size(), 4U);
+}
+
 TEST_F(ExportViews, ReplayMergesThreadsInTheOrderOfTime) {
   EXPECT_EQ(replayed({}),
             "#     TID    DURATION         FUNCTION CALLS\n"

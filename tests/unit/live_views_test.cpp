@@ -153,6 +153,71 @@ TEST_F(LiveTraceView, JsonHasAnObjectALine) {
   EXPECT_EQ(lines[5]["reasons"]["no_frame"], 4);
 }
 
+/// A kStack as the live reader delivers it.
+std::vector<LiveEvent> stack(std::uint16_t thread, std::uint32_t function, std::uint64_t time,
+                             std::uint32_t layout, const std::vector<std::uint64_t>& words) {
+  std::vector<LiveEvent> events = {{time, function, thread, LiveKind::kStack, false}};
+  const auto add = [&](std::uint64_t half) {
+    events.push_back({time, static_cast<std::uint32_t>(half), thread, LiveKind::kHalfWord, false});
+  };
+  add(words.size());
+  add(layout);
+  for (const std::uint64_t word : words) {
+    add(word & 0xffffffff);
+    add(word >> 32);
+  }
+  return events;
+}
+
+void with_stacks(LiveTrace& view) {
+  send(view, {entry(0, 1, 1'000)});
+  // Those of two threads in pieces, one between the other.
+  const auto one = stack(0, 2, 2'000, 1, {0x555500001000, 0x555500002000});
+  const auto other = stack(1, 3, 2'000, 0, {0x3000, 0x7fff00004000});
+  std::vector<LiveEvent> mixed;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    mixed.push_back(one[i]);
+    mixed.push_back(other[i]);
+  }
+  send(view, mixed);
+  send(view, {entry(0, 2, 2'100), exit(0, 2, 2'600), exit(1, 1, 2'700), exit(0, 1, 3'000)});
+}
+
+TEST_F(LiveTraceView, StacksAreBelowTheirCalls) {
+  EXPECT_EQ(traced({}, with_stacks),
+            "#            TIME  THREAD                TID    DURATION      CALL\n"
+            "         5.000001  main                  10                  > main()\n"
+            "         5.000002  worker?[2J            11                  # leaf()\n"
+            "                                                                <- 0x7fff00004000\n"
+            "         5.000002  main                  10      0.500 us        work(int)\n"
+            "                                                                  <- 0x555500002000\n"
+            "                                                                  <- ...\n"
+            "         5.000002  worker?[2J            11                  < main(), entry not recorded\n"
+            "         5.000003  main                  10      2.000 us    < main()\n");
+  const std::string graph = traced({.format = LiveFormat::kGraph}, with_stacks);
+  EXPECT_NE(graph.find("      10)      0.500 us |    work(int);\n"
+                       "      10)               |      /* <- 0x555500002000 */\n"
+                       "      10)               |      /* <- ... */\n"),
+            std::string::npos)
+      << graph;
+}
+
+TEST_F(LiveTraceView, StacksInJson) {
+  const std::string text = traced({.format = LiveFormat::kJson}, with_stacks);
+  std::vector<nlohmann::json> lines;
+  for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
+    lines.push_back(nlohmann::json::parse(text.substr(at, text.find('\n', at) - at)));
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(lines[1]["kind"], "stack");
+  EXPECT_EQ(lines[1]["function"], "leaf");
+  EXPECT_EQ(lines[1]["stack"], nlohmann::json::parse(R"([{"address":12288},{"address":140733193404416}])"));
+  EXPECT_EQ(lines[1]["stack_complete"], true);
+  EXPECT_EQ(lines[2]["kind"], "call");
+  EXPECT_EQ(lines[2]["stack"].size(), 2U);
+  EXPECT_EQ(lines[2]["stack_complete"], false);
+  EXPECT_FALSE(lines[4].contains("stack"));
+}
+
 TEST_F(LiveTraceView, ACallIsShownWhileItRuns) {
   LiveOutput out(pipe.input(), false);
   LiveTrace view(out, functions, clock_of_ns(), {});
