@@ -273,8 +273,10 @@ ControlClient::Answer ControlClient::exchange(buffer::Request request, const std
       refuse(pid_, "its answer makes no sense");
     }
     if (answer.text.size() + reply.text_bytes > kMaxAnswer) refuse(pid_, "its answer does not end");
-    answer.text += trace::printable({received.data() + sizeof reply, reply.text_bytes}, "\n\t");
+    answer.text.append(received.data() + sizeof reply, reply.text_bytes);
     if ((reply.flags & buffer::ControlReply::kMore) != 0) continue;
+    // With a file come messages and not text.
+    if (answer.file.get() < 0) answer.text = trace::printable(std::move(answer.text), "\n\t");
     if (reply.error != 0) refuse(pid_, answer.text);
     return answer;
   }
