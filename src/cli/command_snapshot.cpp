@@ -48,6 +48,7 @@ int take_snapshot(const RecordOptions& options) {
     return fail(fmt::format("cannot write to {}: {}", directory.string(), error.message()).c_str());
   }
   trace::RecordingTotals totals;
+  totals.has_words = with_parameters;
   trace::ProcessRecording recording(process_directory, std::move(description), answer.file.release(), clock,
                                     totals);
   ModuleFunctionCache functions(with_parameters);

@@ -55,6 +55,7 @@ RecordSession::RecordSession(const RecordOptions& options, std::filesystem::path
       filter_(make_filter(options.functions, options.excluded)),
       attached_(attached) {
   totals_.max_bytes = options.max_bytes;
+  totals_.has_words = options.arguments;
   name_ = random_session_name();
   listener_ = listen_near(attached == 0 ? ::getpid() : attached, name_);
   sigset_t signals;

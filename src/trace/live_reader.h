@@ -2,8 +2,8 @@
 // all threads in the order of time, within a fraction of a second.
 //
 // The reader looks at every packet again and again instead of waiting for full ones:
-//  - A packet that is being written is read up to the first word that is still zero. How far it was read is
-//    remembered by its number in the thread's stream, not by its place: a writer may move it.
+//  - A packet that is being written is read up to the first event that still begins with a zero word. How far
+//    it was read is remembered by its number in the thread's stream, not by its place: a writer may move it.
 //  - A full packet's rest is read, and the packet given back at once, wiped.
 //  - A thread's packets are read in the order of their numbers. Where a number is missing, the reader has
 //  looked

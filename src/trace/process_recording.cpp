@@ -173,7 +173,8 @@ void ProcessRecording::write(const ReadyPacket& packet) {
   ++description_.packets;
   description_.bytes += size;
   totals_.bytes.fetch_add(size);
-  totals_.events.fetch_add(packet.event_bytes / event::kCompactBytes);
+  totals_.events.fetch_add(totals_.has_words ? count_events(packet)
+                                             : packet.event_bytes / event::kCompactBytes);
 }
 
 /// False if the packet could not be written whole; the file is as before then.

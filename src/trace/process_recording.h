@@ -22,6 +22,7 @@ struct RecordingTotals {
   std::atomic<std::uint64_t> events{0};
   std::atomic<std::uint64_t> discarded{0};  // that the tool itself discarded
   std::uint64_t max_bytes = 0;              // 0 = no limit
+  bool has_words = false;  // events may have words of data behind them: their number does not tell from bytes
   std::atomic<bool> limit_reached{false};
   std::atomic<int> write_error{0};  // errno of the first failed write
 };

@@ -46,6 +46,15 @@ std::string random_stream(Random& random) {
   return s.bytes();
 }
 
+trace::ProcessDescription described() {
+  using trace::Parameter;
+  trace::ProcessDescription p = synthetic_description({"a", "b", "c", "d", "e"});
+  p.functions[0].parameters = {{{"x", "int", Parameter::Kind::kSigned, 4, Parameter::Place::kInteger, 0},
+                                {"y", "double", Parameter::Kind::kFloat, 8, Parameter::Place::kFloat, 1},
+                                {"z", "struct s", Parameter::Kind::kUnknown, 0, Parameter::Place::kNone, 0}}};
+  return p;
+}
+
 void mutate(std::string& bytes, Random& random) {
   for (std::size_t n = 1 + below(random, 4); n > 0 && !bytes.empty(); --n) {
     const std::size_t at = below(random, bytes.size());
@@ -92,7 +101,7 @@ void read_in_every_way(const fs::path& directory, std::uint64_t max_events) {
 
 TEST(TraceFuzz, MutatedStreams) {
   TemporaryDirectory directory;
-  trace::ProcessDescription p = synthetic_description({"a", "b", "c", "d", "e"});
+  trace::ProcessDescription p = described();
   add_thread(p, 1, "t");
   const fs::path process = write_process(directory.path(), p);
   Random random(20240817);
@@ -107,7 +116,7 @@ TEST(TraceFuzz, MutatedStreams) {
 
 TEST(TraceFuzz, MutatedDescriptions) {
   TemporaryDirectory directory;
-  trace::ProcessDescription p = synthetic_description({"a", "b", "c", "d", "e"});
+  trace::ProcessDescription p = described();
   add_thread(p, 1, "t");
   const fs::path process = write_process(directory.path(), p);
   Random random(7);
