@@ -275,8 +275,9 @@ ControlClient::Answer ControlClient::exchange(buffer::Request request, const std
     if (answer.text.size() + reply.text_bytes > kMaxAnswer) refuse(pid_, "its answer does not end");
     answer.text.append(received.data() + sizeof reply, reply.text_bytes);
     if ((reply.flags & buffer::ControlReply::kMore) != 0) continue;
-    // With a file come messages and not text.
-    if (answer.file.get() < 0) answer.text = trace::printable(std::move(answer.text), "\n\t");
+    // With a file come messages and not text, unless it is an error.
+    if (answer.file.get() < 0 || reply.error != 0)
+      answer.text = trace::printable(std::move(answer.text), "\n\t");
     if (reply.error != 0) refuse(pid_, answer.text);
     return answer;
   }
