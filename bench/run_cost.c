@@ -50,7 +50,9 @@ NEVER_HOOKED __attribute__((destructor)) static void end(void) {
   if (out == NULL) return;
   fprintf(
       out,
-      "{\"wall_ns\": %ld, \"cpu_ns\": %ld, \"anonymous_kib\": %ld, \"file_kib\": %ld, \"shared_kib\": %ld}\n",
-      wall, cpu, status_kib("RssAnon:"), status_kib("RssFile:"), status_kib("RssShmem:"));
+      "{\"wall_ns\": %ld, \"cpu_ns\": %ld, \"anonymous_kib\": %ld, \"file_kib\": %ld, \"shared_kib\": %ld, "
+      "\"peak_kib\": %ld}\n",
+      wall, cpu, status_kib("RssAnon:"), status_kib("RssFile:"), status_kib("RssShmem:"),
+      status_kib("VmHWM:"));
   fclose(out);
 }

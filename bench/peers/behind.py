@@ -1,0 +1,97 @@
+"""Where a peer's number is better than Calltap's, and why: sentences from the data."""
+
+from . import figures
+from .figures import CALLING, OURS
+from measure.rounds import median, number
+
+# By figure and contender: what is known about the reason. The first that fits is said.
+REASONS = [
+    ("call", "cyg-empty", "the compiler put in two calls of functions that do nothing; no frame is kept, nothing can be "
+     "switched, and the program costs this also when nobody watches"),
+    ("call", "lttng-idle", "as with empty hooks: the calls are always made, and find that there is no session"),
+    ("call", "xray", "entry and exit are two places in the code, so nothing has to find the way back; and of the vector "
+     "registers only the lower 128 bits are kept"),
+    ("off", "", "a few per cent come from where functions lie alone; `./dev bench sqlite` shows how many"),
+    ("switch", "xray", "it makes all of the code writable while it patches, writes directly, and does not synchronise other "
+     "cores; Calltap never has memory that is writable and executable, compares every site before it writes, and waits "
+     "for all cores. The first time it also makes a stub and a record for each site"),
+    ("start", "", "`calltap record` starts a process that starts the program, finds the functions and their names, and "
+     "patches all of them before `main`"),
+    ("memory", "", "memory is what makes waiting rare: the buffers of a thread, and for each site a record and the page of "
+     "code that is the program's own once it is written"),
+    ("bytes", "", "records without what can be told from others"),
+    ("text", "", "sleds at entries only, without a pad in front of them"),
+]
+
+
+def reason(figure, name):
+    for of_figure, of_name, why in REASONS:
+        if of_figure == figure and name.startswith(of_name):
+            return why
+    return "why, has not been looked into"
+
+
+class Comparison:
+    """One figure: lower is better, unless `more` says otherwise."""
+
+    def __init__(self, results, lines):
+        self.results, self.lines = results, lines
+
+    def compare(self, figure, what, ours, peers, values, unit, more=False):
+        """`values(name)` gives samples. Adds a line for each peer that is ahead."""
+        mine = values(ours)
+        if not mine:
+            return
+        for name in peers:
+            theirs = values(name)
+            if figures.is_ours(self.results, name) or not theirs:
+                continue
+            ahead = median(theirs) > median(mine) if more else median(theirs) < median(mine)
+            if ahead:
+                note = " (the rounds of the two overlap)" if figures.overlap(theirs, mine) else ""
+                self.lines.setdefault((name, figure), []).append(
+                    f"{what} {number(median(theirs))} against {number(median(mine))}{unit}{note}")
+
+
+def lines(results):
+    """Markdown, an item for each peer and figure."""
+    found = {}
+    comparison = Comparison(results, found)
+    groups = {group: figures.in_group(results, group) for group in OURS}
+    for workload in CALLING:
+        title = results["workloads"].get(workload, {}).get("title")
+        comparison.compare("off", f"off, {title}:", OURS["off"], groups["off"],
+                           lambda name: figures.slowdown(results, workload, name), " times plain")
+        for group in ("hooked", "counted", "recorded"):
+            comparison.compare("call", f"{group}, {title}:", OURS[group], groups[group],
+                               lambda name: figures.added(results, workload, name), " ns")
+    recorded = groups["recorded"]
+    ours = OURS["recorded"]
+    comparison.compare("bytes", "bytes an event:", ours, recorded,
+                       lambda name: figures.bytes_an_event(results, figures.READ, name), "")
+    comparison.compare("memory", "more memory (SQLite):", ours, recorded,
+                       lambda name: figures.memory(results, figures.READ, name), " MiB")
+    comparison.compare("report", "reading:", ours, recorded, lambda name: figures.report_speed(results, name),
+                       " M events/s", more=True)
+    for group in ("hooked", "counted", "recorded"):
+        comparison.compare("start", f"start and end, {group}:", OURS[group], groups[group],
+                           lambda name: figures.start_up(results, name), " ms")
+    for step, text in (("first", "the first time:"), ("enable", "enable again:"), ("disable", "disable:")):
+        comparison.compare("switch", text, "calltap-counted", list(results.get("switching", {})),
+                           lambda name: figures.switching(results, name).get(step, []), " ms")
+    for workload in results.get("text", {}):
+        title = results["workloads"][workload]["title"]
+        builds = {about["build"]: name for name, about in results["contenders"].items() if about["group"] != "plain"}
+        comparison.compare("text", f"`.text`, {title}:", builds["gcc-18,16"], builds.values(),
+                           lambda name: text_values(results, workload, name), " times plain")
+    return [f"- **{figures.title(results, name)}**: {'; '.join(texts)}. {sentence(reason(figure, name))}"
+            for (name, figure), texts in found.items()]
+
+
+def text_values(results, workload, name):
+    ratio = figures.text_ratio(results, workload, results["contenders"][name]["build"])
+    return [] if ratio is None else [round(ratio, 3)]
+
+
+def sentence(text):
+    return text[0].upper() + text[1:] + "."

@@ -1,0 +1,235 @@
+"""Calltap and its peers: how each runs a program, and what its recording says afterwards."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from . import execute, symbols
+from .builds import BUILDS, has_compiler
+from .execute import Failed
+
+OFF, HOOKED, COUNTED, RECORDED = "off", "hooked", "counted", "recorded"
+
+
+class Contender:
+    """`weight`: how many times smaller its runs are than those of the fast ones, in the same time."""
+
+    def __init__(self, name, title, group, build, weight=1):
+        self.name, self.title, self.group, self.build, self.weight = name, title, group, build, weight
+
+    peer = "plain"
+    functions_limit = None  # it has only this many functions
+
+    def missing(self):
+        """Why it cannot run here, or None."""
+        compiler = BUILDS[self.build].compiler
+        return None if has_compiler(compiler) else f"{compiler} is not installed"
+
+    def begin(self, env):
+        """Before the first run."""
+
+    def close(self):
+        """After the last one."""
+
+    def wrapper(self, env, run):
+        return []
+
+    def variables(self, env, run):
+        return {}
+
+    def measure(self, env, run):
+        shutil.rmtree(run.recording, ignore_errors=True)
+        run.recording.mkdir(parents=True)
+        return execute.run(env, self.wrapper(env, run), run.program, run.command, self.variables(env, run), run.timeout)
+
+    def facts(self, env, run, cost):
+        """events, bytes, lost: of the last recording."""
+        return {}
+
+    def report(self, env, run):
+        """The command of its own that reads the last recording and says where the time went; None: nothing to read."""
+        return None
+
+
+class Run:
+    """A program, a command, and where the recording goes."""
+
+    def __init__(self, env, contender, workload, program, size, timeout):
+        self.workload, self.program, self.size, self.timeout = workload, program, size, timeout
+        self.command = workload.command(size)
+        self.recording = env.work / "peers" / "recordings" / f"{contender.name}-{workload.name}"
+
+
+class Calltap(Contender):
+    peer = "Calltap"
+
+
+class Preloaded(Calltap):
+    """With libraries in front of the program's own."""
+
+    def __init__(self, *arguments, libraries):
+        super().__init__(*arguments)
+        self.libraries = libraries
+
+    def variables(self, env, run):
+        return {"LD_PRELOAD": ":".join(str(library(env)) for library in self.libraries),
+                "PEER_CALLS": str(run.recording / "calls")}
+
+
+class CalltapRecord(Calltap):
+    def wrapper(self, env, run):
+        return [env.calltap, "record", "--on-full", "wait", "-o", run.recording / "trace", "--"]
+
+    def facts(self, env, run, cost):
+        info = json.loads(subprocess.run([env.calltap, "info", "--format", "json", run.recording / "trace"], check=True,
+                                         capture_output=True, text=True).stdout)
+        return {"events": info["events"], "lost": info["discarded_events"],
+                "bytes": sum(t["bytes"] for p in info["processes"] for t in p["threads"])}
+
+    def report(self, env, run):
+        return [env.calltap, "report", run.recording / "trace"]
+
+
+class Instrumented(Contender):
+    peer = "-finstrument-functions"
+
+
+class Uftrace(Contender):
+    peer = "uftrace"
+
+    def __init__(self, *arguments, options=()):
+        super().__init__(*arguments)
+        self.options = options
+
+    def missing(self):
+        return super().missing() or (None if shutil.which("uftrace") else "uftrace is not installed")
+
+    def wrapper(self, env, run):
+        return ["uftrace", "record", "--no-pager", "--no-libcall", "--no-event", *self.options, "-d",
+                run.recording / "trace"]
+
+    def facts(self, env, run, cost):
+        size = sum(f.stat().st_size for f in (run.recording / "trace").glob("*.dat"))
+        lost = sum(int(n) for n in re.findall(rb"LOST (\d+) records", cost["errors"]))
+        return {"events": size // 16, "bytes": size, "lost": lost}  # its records are 16 bytes each
+
+    def report(self, env, run):
+        return ["uftrace", "report", "--no-pager", "-d", run.recording / "trace"]
+
+
+class XRay(Contender):
+    peer = "XRay"
+
+    def __init__(self, *arguments, mode=None):
+        super().__init__(*arguments)
+        self.mode = mode
+        self.version = BUILDS[self.build].compiler.removeprefix("clang-")
+
+    def variables(self, env, run):
+        options = f"verbosity=0 xray_logfile_base={run.recording}/log."
+        if self.mode == "basic":
+            return {"XRAY_OPTIONS": f"{options} patch_premain=true xray_mode=xray-basic",
+                    "XRAY_BASIC_OPTIONS": "func_duration_threshold_us=0"}
+        variables = {"XRAY_OPTIONS": options, "PEER_CALLS": str(run.recording / "calls")}
+        return dict(variables, PEER_XRAY=self.mode) if self.mode else variables
+
+    def logs(self, run):
+        return sorted(run.recording.glob("log.*"))
+
+    def facts(self, env, run, cost):
+        if self.mode not in ("basic", "fdr"):
+            return {}
+        logs = self.logs(run)
+        if len(logs) != 1:
+            raise Failed("wrote no log")
+        size = logs[0].stat().st_size
+        if self.mode == "basic":
+            return {"bytes": size, "events": (size - 32) // 32, "lost": 0}
+        return {"bytes": size}
+
+    def report(self, env, run):
+        if self.mode not in ("basic", "fdr"):
+            return None
+        return [f"llvm-xray-{self.version}", "account", "--keep-going", f"--instr_map={run.program}", *self.logs(run)]
+
+
+class Uprobes(Contender):
+    peer = "uprobes"
+    functions_limit = 50
+
+    def __init__(self, *arguments, mode):
+        super().__init__(*arguments)
+        self.mode = mode
+
+    def missing(self):
+        if not pathlib.Path("/sys/bus/event_source/devices/uprobe/type").exists():
+            return "the kernel has no uprobe PMU"
+        return super().missing() or (None if os.getuid() == 0 else "needs root")
+
+    def wrapper(self, env, run):
+        offsets = run.recording / "offsets"
+        chosen = symbols.function_offsets(run.program, run.workload.most_called, self.functions_limit)
+        offsets.write_text("".join(f"{offset}\n" for offset in chosen))
+        return [env.uprobes, self.mode, offsets, run.recording / "result"]
+
+    def facts(self, env, run, cost):
+        result = json.loads((run.recording / "result").read_text())
+        both = "both" in self.mode
+        result["calls"] = result["hits"] // (2 if both else 1)
+        if self.mode.startswith("record"):
+            result["calls"] = (result["events"] + result["lost"]) // (2 if both else 1)
+        else:
+            for key in ("events", "bytes", "lost"):
+                del result[key]
+        return result
+
+
+def counting_library(env):
+    return env.counting_client
+
+
+def runtime_library(env):
+    return env.build / "lib" / "libcalltap.so"
+
+
+def bare_hook(env):
+    return env.bare_hook
+
+
+def all_contenders():
+    """In the order of the tables."""
+    found = [Contender(name, f"{name}, nothing in it", "plain", name) for name in ("gcc", "clang-14", "clang-19")]
+    found += [
+        Calltap("calltap-off", "Calltap: off, GCC `=18,16`", OFF, "gcc-18,16"),
+        Calltap("calltap-off-clang", "Calltap: off, clang 14 `=18,16`", OFF, "clang-14-18,16"),
+        Preloaded("calltap-hooked", "Calltap: hooked, no clock", HOOKED, "gcc-18,16", libraries=[bare_hook]),
+        Preloaded("calltap-counted", "Calltap: one callback that counts", COUNTED, "gcc-18,16",
+                  libraries=[runtime_library, counting_library]),
+        CalltapRecord("calltap-recorded", "Calltap: `calltap record`", RECORDED, "gcc-18,16", 2),
+        Instrumented("cyg-empty", "`-finstrument-functions`, empty hooks in the program", HOOKED, "gcc-cyg-empty"),
+    ]
+    for version in ("14", "19"):
+        build = f"clang-{version}-xray"
+        found += [
+            XRay(f"xray{version}-off", f"XRay {version}: not patched", OFF, build),
+            XRay(f"xray{version}-noop", f"XRay {version}: handler that does nothing", HOOKED, build, mode="noop"),
+            XRay(f"xray{version}-count", f"XRay {version}: handler that counts", COUNTED, build, mode="count"),
+            XRay(f"xray{version}-fdr", f"XRay {version}: flight data recorder", RECORDED, build, 8, mode="fdr"),
+            XRay(f"xray{version}-basic", f"XRay {version}: basic mode", RECORDED, build, 25, mode="basic"),
+        ]
+    from .lttng import Lttng
+    found += [
+        Uftrace("uftrace-pg", "uftrace: `-pg`", RECORDED, "gcc-pg", 8),
+        Uftrace("uftrace-patch", "uftrace: `=5`, `-P .`", RECORDED, "gcc-5", 8, options=["-P", "."]),
+        Lttng("lttng-idle", "LTTng cyg-profile-fast, no session", HOOKED, "gcc-cyg", 1, library="fast", session=False),
+        Lttng("lttng-fast", "LTTng cyg-profile-fast", RECORDED, "gcc-cyg", 12, library="fast"),
+        Lttng("lttng-full", "LTTng cyg-profile", RECORDED, "gcc-cyg", 12, library="full"),
+        Uprobes("uprobe-count", "uprobe on NOPs, counting entries", COUNTED, "gcc-5", 100, mode="count"),
+        Uprobes("uprobe-both", "uprobe and uretprobe on NOPs, counting", HOOKED, "gcc-5", 100, mode="count-both"),
+        Uprobes("uprobe-recorded", "uprobe and uretprobe on NOPs, ring buffer", RECORDED, "gcc-5", 100,
+                mode="record-both"),
+    ]
+    return found
