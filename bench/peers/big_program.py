@@ -18,12 +18,10 @@ int main(int argc, char **argv) {
 
 
 def function(i):
-    """A little work, and calls of the functions below it."""
+    """A little work, and calls of the functions below it. Simple: compilers must be done with ten of these programs."""
     below = range(CHILDREN * i + 1, min(CHILDREN * i + CHILDREN + 1, FUNCTIONS))
-    calls = "".join(f"  x ^= f{c}(x + {c % 97});\n" for c in below)
-    work = (f"  x = x * {2 * (i % 5003) + 3}ul + {i};\n  if (x & {1 << (i % 7)}) x ^= x >> {i % 13 + 5};\n"
-            f"  x += x << {i % 5 + 1};\n")
-    return f"unsigned long f{i}(unsigned long x) {{\n{work}{calls}  return x ^ {i}ul;\n}}\n"
+    calls = "".join(f"  x += f{c}(x);\n" for c in below)
+    return f"unsigned long f{i}(unsigned long x) {{\n  x = x * {2 * (i % 5003) + 3}ul + {i};\n{calls}  return x ^ x >> {i % 13 + 5};\n}}\n"
 
 
 def declarations(first, last):

@@ -26,8 +26,7 @@ class Comparison:
         self.result = {"title": workload.title, "contenders": {}}
         self.costs = {}  # the last run's
         for contender in contenders:
-            if contender.group != "plain" or not contender.missing():
-                self.contenders[contender.name] = contender
+            self.contenders[contender.name] = contender
 
     # ---- calls
 
@@ -101,7 +100,7 @@ class Comparison:
         say(f"{self.workload.title}")
         measured, plain = {}, {}
         for contender in self.contenders.values():
-            reason = contender.missing()
+            reason = contender.missing_for(self.workload.name)
             if reason or contender.group == "plain":
                 if reason:
                     self.result["contenders"][contender.name] = {"missing": reason, "samples": []}

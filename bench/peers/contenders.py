@@ -28,6 +28,13 @@ class Contender:
         compiler = BUILDS[self.build].compiler
         return None if has_compiler(compiler) else f"{compiler} is not installed"
 
+    def missing_for(self, workload):
+        """Why it is not measured with this workload, or None."""
+        reason = self.missing()
+        if not reason and workload in ("big", "start") and BUILDS[self.build].compiler == "clang-14":
+            reason = "left out, to save compiling 60,000 functions twice more"
+        return reason
+
     def begin(self, env):
         """Before the first run."""
 
@@ -168,6 +175,14 @@ class Uprobes(Contender):
         if not pathlib.Path("/sys/bus/event_source/devices/uprobe/type").exists():
             return "the kernel has no uprobe PMU"
         return super().missing() or (None if os.getuid() == 0 else "needs root")
+
+    def missing_for(self, workload):
+        reason = super().missing_for(workload)
+        if not reason and workload == "start":
+            reason = f"opening and closing {self.functions_limit} probes is under *Switching everything on and off*"
+        if not reason and self.mode.startswith("record") and workload in ("memcached", "threads-1", "threads-2"):
+            reason = "has a ring buffer of one thread"
+        return reason
 
     def wrapper(self, env, run):
         offsets = run.recording / "offsets"

@@ -32,11 +32,11 @@ def floors(env, builder, workloads):
     return found
 
 
-def text_sizes(builder, workloads, builds):
+def text_sizes(builder, workloads, builds_for):
     found = {}
     for workload in workloads:
         sizes = found.setdefault(workload.name, {})
-        for build in builds:
+        for build in builds_for(workload):
             with contextlib.suppress(Failed):
                 sizes[build] = text_bytes(builder.program(workload, build))
     return found
@@ -56,8 +56,7 @@ def switching(env, builder, big):
     """By contender: [[enable, disable], ...]; the first pair is the first time, or "missing"."""
     library = env.build / "lib" / "libcalltap.so"
     ways = {"calltap-counted": ("gcc-18,16", {"LD_PRELOAD": f"{library}:{env.counting_client}"})}
-    for version in ("14", "19"):
-        ways[f"xray{version}-noop"] = (f"clang-{version}-xray", {"PEER_XRAY": "toggle"})
+    ways["xray19-noop"] = ("clang-19-xray", {"PEER_XRAY": "toggle"})
     found = {name: {"pairs": []} for name in ways}
     for _ in range(2):
         for name, (build, variables) in ways.items():

@@ -6,7 +6,7 @@ import math
 from . import figures
 from measure.rounds import median, number
 
-WIDTH, LABEL, VALUE, ROW = 860, 330, 110, 22
+WIDTH, LABEL, VALUE, ROW = 900, 370, 110, 22
 OURS, THEIRS = "#1b6ca8", "#b9bfc6"
 TOP = 56
 DRAWN = ("leaf", "sqlite", "memcached")  # workloads with a picture of what a call costs

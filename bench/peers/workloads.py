@@ -100,7 +100,7 @@ class Memcached(Workload):
     name, title = "memcached", "memcached"
     program = "memcached"
     libraries = ["-levent", "-lpthread"]
-    base = 1_600_000  # requests
+    base = 400_000  # requests
     least = 1_600
 
     def prepare(self, env, builder):

@@ -47,8 +47,9 @@ static unsigned pmu_type(void) {
   return type;
 }
 
-static void open_event(unsigned type, const char* program, unsigned long offset, bool at_return, bool record,
-                       pid_t pid) {
+static void open_event(unsigned type, const char* program, unsigned long offset, bool at_return, pid_t pid,
+                       int cpu) {
+  const bool record = pid >= 0;
   struct perf_event_attr attr = {0};
   attr.size = sizeof attr;
   attr.type = type;
