@@ -17,15 +17,15 @@ REASONS = [
      "for all cores. The first time it also makes a stub and a record for each site"),
     ("start", "", "`calltap record` starts a process that starts the program, finds the functions and their names, and "
      "patches all of them before `main`"),
+    ("memory", "uprobe", "its buffer is the kernel's and its tool's, not the program's"),
     ("memory", "", "memory is what makes waiting rare: the buffers of a thread, and for each site a record and the page of "
      "code that is the program's own once it is written"),
-    ("bytes", "", "records without what can be told from others"),
+    ("bytes", "xray", "both write 8 bytes for an event; the rest are the headers of buffers"),
     ("text", "", "sleds at entries only, without a pad in front of them"),
 ]
 
 
-EXCEPTIONS = ("; in the C++ program some of Calltap's time is exceptions, which cost about half a microsecond more for each "
-              "hooked frame on their way, because the unwinder goes through the trampoline's frame too")
+EXCEPTIONS = "; in the C++ program a good part of Calltap's time is exceptions on their way through hooked frames"
 
 
 def reason(figure, name, exceptions):
@@ -41,7 +41,8 @@ class Comparison:
     def __init__(self, results, lines):
         self.results, self.lines = results, lines
 
-    def compare(self, figure, what, ours, peers, values, unit, more=False, sure=False):
+    def compare(self, figure, what, ours, peers, values, unit, more=False, sure=False,
+                aside=lambda name: ""):
         """`values(name)` gives samples. Adds a line for each peer that is ahead; `sure`: in every round."""
         mine = values(ours)
         if not mine:
@@ -54,7 +55,7 @@ class Comparison:
             if ahead and not (sure and figures.overlap(theirs, mine)):
                 note = " (the rounds of the two overlap)" if figures.overlap(theirs, mine) else ""
                 self.lines.setdefault((name, figure), []).append(
-                    f"{what} {number(median(theirs))} against {number(median(mine))}{unit}{note}")
+                    f"{what} {number(median(theirs))} against {number(median(mine))}{unit}{note}{aside(name)}")
 
 
 def lines(results):
@@ -68,7 +69,8 @@ def lines(results):
                            lambda name: figures.slowdown(results, workload, name), " times plain", sure=True)
         for group in ("hooked", "counted", "recorded"):
             comparison.compare("call", f"{group}, {title}:", OURS[group], groups[group],
-                               lambda name: figures.added(results, workload, name), " ns")
+                               lambda name: figures.added(results, workload, name), " ns",
+                               aside=lambda name: program(results, workload, name, OURS[group]))
     recorded = groups["recorded"]
     ours = OURS["recorded"]
     comparison.compare("bytes", "bytes an event:", ours, recorded,
@@ -98,6 +100,16 @@ def lines(results):
         items.append(f"- **{figures.title(results, name)}**: {'; '.join(texts)}. "
                      f"{sentence(reason(figure, name, exceptions))}")
     return items
+
+
+def program(results, workload, name, ours):
+    """A call can be cheaper and the program slower: where functions that were inlined are hooked too."""
+    theirs, mine = (median(figures.slowdown(results, workload, which)) for which in (name, ours))
+    if theirs <= mine or figures.entry(results, workload, name).get("functions_limit"):
+        return ""
+    each = [figures.calls(results, workload, which) / max(figures.entry(results, workload, which)["size"], 1)
+            for which in (name, ours)]
+    return f" (but the program {theirs:.2f} against {mine:.2f} times plain, with {each[0] / each[1]:.1f} times the calls)"
 
 
 def text_values(results, workload, name):
