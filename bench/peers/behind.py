@@ -21,7 +21,8 @@ REASONS = [
     ("memory", "", "memory is what makes waiting rare: the buffers of a thread, and for each site a record and the page of "
      "code that is the program's own once it is written"),
     ("bytes", "xray", "both write 8 bytes for an event; the rest are the headers of buffers"),
-    ("text", "", "sleds at entries only, without a pad in front of them"),
+    ("text", "", "the entry that Calltap likes best, `=18,16`, is 18 bytes of every function, which shows where functions are "
+     "tiny; it works with `=5` too"),
 ]
 
 

@@ -21,7 +21,7 @@ XRAY = ["-fxray-instrument", "-fxray-instruction-threshold=1"]  # every function
 class Build:
     compiler: str
     flags: tuple = ()
-    first: str = None  # a source of NATIVE that is linked in front of everything, compiled without the flags
+    first: tuple = ()  # a source of NATIVE that is linked in front of everything, and its flags, which are not the others
     calls: str = None  # which build's number of calls is this one's; None: of the build itself
 
     def plain(self):
@@ -38,13 +38,13 @@ BUILDS = {
     "gcc-5": Build("gcc", (NOPS, *ENTRIES), calls="gcc-18,16"),
     "gcc-pg": Build("gcc", ("-pg",), calls="gcc-18,16"),
     "gcc-cyg": Build("gcc", ("-finstrument-functions",), calls="gcc-cyg-count"),
-    "gcc-cyg-empty": Build("gcc", ("-finstrument-functions",), "entry_hooks.c", calls="gcc-cyg-count"),
-    "gcc-cyg-count": Build("gcc", ("-finstrument-functions",), "entry_hooks_count.c"),
+    "gcc-cyg-empty": Build("gcc", ("-finstrument-functions",), ("entry_hooks.c",), calls="gcc-cyg-count"),
+    "gcc-cyg-count": Build("gcc", ("-finstrument-functions",), ("entry_hooks.c", "-DCOUNT")),
     "clang-14": Build("clang-14"),
     "clang-14-18,16": Build("clang-14", (PAD,)),
-    "clang-14-xray": Build("clang-14", tuple(XRAY), "xray_driver.cpp"),
+    "clang-14-xray": Build("clang-14", tuple(XRAY), ("xray_driver.cpp",)),
     "clang-19": Build("clang-19"),
-    "clang-19-xray": Build("clang-19", tuple(XRAY), "xray_driver.cpp"),
+    "clang-19-xray": Build("clang-19", tuple(XRAY), ("xray_driver.cpp",)),
 }
 
 
@@ -105,17 +105,14 @@ class Builder:
         flags = [*workload.flags, *build.flags]
         parts = []
         if build.first:
-            parts.append(self.native(build.first, build.compiler))
+            parts.append(self.native(build.compiler, *build.first))
         parts += [self.objects.object(source, build.compiler, flags) for source in workload.sources()]
         parts.append(self.objects.object(BENCH / "run_cost.c", "gcc", ["-O2"]))
         self.programs[workload.name, name] = parts
 
-    def native(self, source, compiler):
-        flags = ["-O2"]
-        if source == "entry_hooks_count.c":
-            source, flags = "entry_hooks.c", ["-O2", "-DCOUNT"]
-        # The counters of threads are in a header, which the digest of the source does not see.
-        return self.objects.object(NATIVE / source, compiler, [*flags, f"-DHEADER=0x{header_digest()}"])
+    def native(self, compiler, source, *flags):
+        # The header's digest as a macro that nobody reads: what is compiled from another header is another object.
+        return self.objects.object(NATIVE / source, compiler, ["-O2", *flags, f"-DHEADER=0x{header_digest()}"])
 
     def program(self, workload, name):
         try:

@@ -41,7 +41,7 @@ def start(command, **options):
 
 def run(env, wrapper, program, command, variables=None, timeout=60):
     """Runs `wrapper program arguments`. What it cost, and what it and its companion printed."""
-    cost_file = env.work / "peers" / "cost"
+    cost_file = env.work / "peers" / f"cost-{os.getpid()}"
     cost_file.unlink(missing_ok=True)
     environment = dict(os.environ, BENCH_COST=str(cost_file), **(variables or {}))
     if command.pinned:
@@ -68,6 +68,7 @@ def run(env, wrapper, program, command, variables=None, timeout=60):
     if not cost_file.exists():
         raise Failed(f"the program did not come to its end: {last_lines(errors)}")
     cost = json.loads(cost_file.read_text().splitlines()[-1])
+    cost_file.unlink()
     spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     cost.update(output=(load if command.companion else output).decode(errors="replace"), errors=errors,
                 around_wall_ns=wall, all_cpu_ns=spent * 1e9)
