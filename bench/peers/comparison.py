@@ -100,7 +100,7 @@ class Comparison:
         say(f"{self.workload.title}")
         measured, plain = {}, {}
         for contender in self.contenders.values():
-            reason = contender.missing_for(self.workload.name)
+            reason = contender.missing_for(self.workload.name) or self.not_built(contender)
             if reason or contender.group == "plain":
                 if reason:
                     self.result["contenders"][contender.name] = {"missing": reason, "samples": []}
@@ -118,6 +118,15 @@ class Comparison:
             entry["plain"] = samples[key]
         self.result["plain"] = {f"{compiler} {size}": samples[compiler, size] for compiler, size in plain}
         return self.result
+
+    def not_built(self, contender):
+        """Why its program, or the one that it is compared with, is not there; or None."""
+        try:
+            for build in (contender.build, BUILDS[contender.build].compiler):
+                self.builder.program(self.workload, build)
+        except Failed as failure:
+            return str(failure)
+        return None
 
     def plain_cost(self, base, size):
         run = self.run_of(base, size)
