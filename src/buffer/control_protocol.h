@@ -57,6 +57,8 @@ enum class Request : std::uint32_t {
   kResume,
   kMode,      // "wait" or "discard": what happens when the buffers are full; not in flight mode
   kSnapshot,  // flight mode: Module messages in a row, and with the last part a memory file like the buffers
+  kLeaveOut,  // with function numbers as 32-bit words, ascending: they are not recorded from now on, and all
+              // others that the filters select are. The reply has the ticks "begun=" and "done=".
   kDetach,    // kStop, all code as it was, and the control thread ends
 };
 

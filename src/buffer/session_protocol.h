@@ -54,10 +54,12 @@ struct Hello {
 /// filter, 'T' and a trigger, "action:count:pattern" with an empty count for every time, or 'A' alone for the
 /// arguments of calls.
 struct Welcome {
+  static constexpr std::uint32_t kMeasureCost = 1;  // Ready is to have it
+
   MessageHeader header{.type = MessageType::kWelcome, .size = sizeof(Welcome)};
   std::uint64_t memory_bytes = 0;
   std::uint32_t filter_bytes = 0;
-  std::uint32_t reserved = 0;
+  std::uint32_t flags = 0;
 };
 
 /// Followed by the path's text, `path_bytes` long.
@@ -75,6 +77,8 @@ struct Module {
 
 struct Ready {
   MessageHeader header{.type = MessageType::kReady, .size = sizeof(Ready)};
+  std::uint64_t call_cost = 0;  // ticks that a thousand recorded calls take; 0: not measured
+  std::uint64_t cpu_ns = 0;     // CPU time that the calling thread has needed for all this
 };
 
 }  // namespace calltap::buffer

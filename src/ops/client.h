@@ -14,6 +14,12 @@ namespace calltap::ops {
 enum class Role : std::uint8_t { kHandlers, kDirect, kRedirect };
 enum class ClientState : std::uint8_t { kUnused, kIdle, kRegistered, kDisabled, kLeaving };
 
+/// A function that the client does without although its filter may select it (left_out.h).
+struct LeftOut {
+  std::uint32_t function = 0;  // its number
+  bool is_selected = false;    // by the filter, as it was when the client was last attached
+};
+
 }  // namespace calltap::ops
 
 struct ct_ops : calltap::trampoline::Client {
@@ -28,6 +34,7 @@ struct ct_ops : calltap::trampoline::Client {
   calltap::base::Array<calltap::trampoline::SiteRecord*> records;
   calltap::trampoline::Counters counted_before = {};  // by earlier owners of its counters
   calltap::ops::FunctionFilter filter;
+  calltap::base::Array<calltap::ops::LeftOut> left_out;  // ascending
   /// Modules that were loaded since it was last attached to all that there was, and that it could not be
   /// attached to.
   calltap::ops::FailedModules failed_modules;

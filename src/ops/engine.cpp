@@ -11,6 +11,7 @@
 
 #include "isa/system.h"
 #include "ops/direct_calls.h"
+#include "ops/left_out.h"
 #include "ops/op_sets.h"
 #include "ops/open_modules.h"
 #include "ops/originals.h"
@@ -132,6 +133,7 @@ Result<void> attach(ct_ops& client, const FunctionFilter& filter, Failure& failu
   } else if (auto published = transaction.publish(); !published) {
     return published;
   }
+  transaction.note_left_out(true);
   client.refused_functions = refused;
   if (modules == Modules::kAll) client.failed_modules.clear();
   return {};
@@ -164,6 +166,7 @@ Result<void> attach_to_module(ct_ops& client, Module& module, Failure& failure) 
   } else if (selected->attachable != 0) {
     if (auto published = transaction.publish(); !published) return published;
   }
+  transaction.note_left_out(false);
   note_refused(client, module, *selected, client.refused_functions);
   return {};
 }
@@ -260,6 +263,7 @@ void forget_module(Module& module) {
   for (ct_ops& client : all_clients()) {
     if (client.state == ClientState::kUnused) continue;
     forget_functions(client, module);
+    forget_left_out(client, module);
     client.failed_modules.forget(module);
     client.filter.remove_addresses(module.first_entry, module.last_entry);
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ops/direct_calls.h"
+#include "ops/left_out.h"
 #include "ops/quiescence.h"
 #include "ops/selection.h"
 #include "patch/memory_map.h"
@@ -175,6 +176,10 @@ Result<Transaction::Selected> Transaction::add(Module& module, const Matcher& ma
     ++count.attachable;
     if (record == last) continue;  // recorded twice
     last = record;
+    if (find_left_out(client_, function_of(*record)) != nullptr) {
+      if (!selected_left_out_.push_back(function_of(*record))) return ErrorCode::kOutOfMemory;
+      continue;
+    }
     if (auto added = add_site(module, *record); !added) {
       blame(failure_, module, entry);
       return Error(added.error().code, 0, entry);
@@ -218,21 +223,34 @@ Result<void> Transaction::remove_rest(Module& module) {
   Result<void> done;
   for_each_function(client_, module, [&](SiteRecord& record) {
     if (!done || std::binary_search(staying_.begin(), staying_.end(), &record)) return;
-    Change change = {&module, &record, record.set, record.set, false, record.is_on != 0, false};
-    if (client_.role == Role::kHandlers) {
-      change.after = without_client(*record.set, client_);
-      if (change.after == nullptr) done = ErrorCode::kOutOfMemory;
-    } else if (change.after != &empty_set()) {
-      ++const_cast<trampoline::OpSet*>(change.after)->sites;
-    }
-    if (!done) return;
-    if (!changes_.push_back(change)) {
-      release_set(*change.after);
-      done = ErrorCode::kOutOfMemory;
-    }
-    ++leaving_;
+    done = remove(module, record);
   });
   return done;
+}
+
+Result<void> Transaction::remove(Module& module, SiteRecord& record) {
+  Change change = {&module, &record, record.set, record.set, false, record.is_on != 0, false};
+  if (client_.role == Role::kHandlers) {
+    change.after = without_client(*record.set, client_);
+    if (change.after == nullptr) return ErrorCode::kOutOfMemory;
+  } else if (change.after != &empty_set()) {
+    ++const_cast<trampoline::OpSet*>(change.after)->sites;
+  }
+  if (!changes_.push_back(change)) {
+    release_set(*change.after);
+    return ErrorCode::kOutOfMemory;
+  }
+  ++leaving_;
+  return {};
+}
+
+void Transaction::note_left_out(bool all) {
+  std::sort(selected_left_out_.begin(), selected_left_out_.end());
+  for (LeftOut& entry : client_.left_out) {
+    const bool found =
+        std::binary_search(selected_left_out_.begin(), selected_left_out_.end(), entry.function);
+    entry.is_selected = found || (!all && entry.is_selected);
+  }
 }
 
 void Transaction::apply(const Change& change, bool forward) {

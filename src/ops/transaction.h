@@ -76,6 +76,9 @@ class Transaction {
   /// module. Errors: kHasDirect,
   /// kHasRedirect, kMaySetIp, kSiteNotPatchable (named one by one), kOutOfMemory, those of Patcher::prepare.
   base::Result<Selected> add(Module& module, const Matcher& matcher);
+  /// The function shall have the client, or lose it, whatever the filter says. Errors: as the other add().
+  base::Result<void> add(Module& module, trampoline::SiteRecord& record) { return add_site(module, record); }
+  base::Result<void> remove(Module& module, trampoline::SiteRecord& record);
   /// All functions that have the client shall lose it, but for those marked as staying. Errors: kOutOfMemory.
   base::Result<void> remove_rest(Module& module);
 
@@ -84,6 +87,9 @@ class Transaction {
   void claim();
   /// Does it. Errors: those of Patcher::toggle; everything is as it was then.
   base::Result<void> publish();
+  /// After that: notes of the functions that the client leaves out whether the filter selects them; those of
+  /// modules that were not added stay as they are, unless these were `all`.
+  void note_left_out(bool all);
 
  private:
   struct Change {
@@ -109,7 +115,8 @@ class Transaction {
   Failure& failure_;
   base::Array<Change> changes_;
   base::Array<trampoline::SiteRecord*> staying_;
-  std::uint64_t leaving_ = 0;  // functions that lose the client
+  base::Array<std::uint32_t> selected_left_out_;  // functions
+  std::uint64_t leaving_ = 0;                     // functions that lose the client
   bool published_ = false;
 };
 

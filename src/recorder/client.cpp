@@ -2,6 +2,7 @@
 
 #include "event/event_layout.h"
 #include "isa/system.h"
+#include "ops/left_out.h"
 #include "ops/quiescence.h"
 #include "recorder/backtrace.h"
 #include "trampoline/frames.h"
@@ -74,6 +75,7 @@ base::Result<void> attach(const ops::FunctionFilter& filter, ops::RecorderAttach
   if (recorder == nullptr) return base::ErrorCode::kOutOfMemory;
   if (auto idle = ops::check_idle(*recorder, failure); !idle) return idle;
   if (auto copied = recorder->filter.copy_from(filter); !copied) return copied;
+  recorder->left_out = {};
   ops::trust_loaded_code();
   ops::set_recorder_observer(attached, has_backtraces() ? ops::Observed::kAll : ops::Observed::kWithSites);
   return ops::register_client(*recorder, failure);
@@ -99,6 +101,18 @@ base::Result<void> detach(ops::Failure& failure) {
 
 base::Result<void> set_filter(const ops::FunctionFilter& filter, ops::Failure& failure) {
   return on_registered([&](ct_ops& recorder) { return ops::set_client_filter(recorder, filter, failure); });
+}
+
+base::Result<LeavingOut> leave_out(std::span<const std::uint32_t> functions, ops::Failure& failure) {
+  LeavingOut when;
+  auto done = on_registered([&](ct_ops& recorder) {
+    when.begun = isa::native::read_clock();
+    auto left = ops::leave_out(recorder, functions, failure);
+    when.done = isa::native::read_clock();
+    return left;
+  });
+  if (!done) return done.error();
+  return when;
 }
 
 base::Result<void> set_paused(bool paused, ops::Failure& failure) {

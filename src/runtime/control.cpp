@@ -251,6 +251,22 @@ Result<void> set_mode(std::string_view mode, ops::Failure& failure) {
   return {};
 }
 
+Result<void> leave_out(std::span<const std::uint8_t> text, Reply& reply, ops::Failure& failure) {
+  constexpr std::size_t kMost = buffer::kMaxMessage / sizeof(std::uint32_t);
+  static std::uint32_t functions[kMost];  // of the one control thread
+  const std::size_t count = text.size() / sizeof(std::uint32_t);
+  if (text.size() % sizeof(std::uint32_t) != 0 || count > kMost) return ErrorCode::kProtocol;
+  std::memcpy(functions, text.data(), text.size());
+  for (std::size_t i = 1; i < count; ++i) {
+    if (functions[i] <= functions[i - 1]) return ErrorCode::kProtocol;
+  }
+  const auto when = recorder::leave_out({functions, count}, failure);
+  if (!when) return when.error();
+  reply.line("begun", when->begun);
+  reply.line("done", when->done);
+  return {};
+}
+
 /// Says so in the reply if there is no recording that could be changed.
 bool is_recorded(Reply& reply) {
   if (recorder::status() != recorder::ClientStatus::kDetached) return true;
@@ -345,6 +361,9 @@ bool answer(Connection& connection, Request request, std::span<const std::uint8_
     case Request::kMode:
       if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
       return end(reply, set_mode(words, failure), failure);
+    case Request::kLeaveOut:
+      if (!is_recorded(reply)) return reply.end(ErrorCode::kNotRegistered);
+      return end(reply, leave_out(text, reply, failure), failure);
     case Request::kDetach: {
       drop_saved_snapshot();
       auto done = stop_recording(failure);

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <string_view>
 
 #include "isa/system.h"
 #include "ops/open_modules.h"
 #include "recorder/arguments.h"
 #include "recorder/backtrace.h"
+#include "recorder/call_cost.h"
 #include "recorder/client.h"
 #include "recorder/process.h"
 #include "recorder/triggers.h"
@@ -137,6 +139,19 @@ Result<void> attach(ops::EngineStart when, std::span<const std::uint8_t> text, o
   return added;
 }
 
+/// `message`: what join() has received.
+bool wants_cost(const std::uint8_t* message) {
+  buffer::Welcome welcome;
+  std::memcpy(&welcome, message, sizeof welcome);
+  return (welcome.flags & buffer::Welcome::kMeasureCost) != 0;
+}
+
+std::uint64_t thread_cpu_ns() {
+  timespec time = {};
+  isa::native::system_call(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, reinterpret_cast<long>(&time));
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 /// After the client is gone.
 void leave_recording() {
   unmap_recording(recorder::leave_pool());
@@ -166,10 +181,12 @@ Result<void> read_filters(std::span<const std::uint8_t> text, ops::FunctionFilte
 
 Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
   static std::uint8_t welcome[buffer::kMaxMessage];
+  const std::uint64_t cpu_before = thread_cpu_ns();
   Connection connection;
   if (when == ops::EngineStart::kProgramRuns) connection.set_patience(kPatienceSeconds);
   const auto filters = join(connection, buffer::HelloReason::kStart, welcome);
   if (!filters) return filters.error();
+  const std::uint64_t cost = wants_cost(welcome) ? recorder::measure_call_cost() : 0;
   start_connection = &connection;
   auto attached = attach(when, *filters, failure);
   start_connection = nullptr;
@@ -179,7 +196,9 @@ Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
     leave_recording();
     return attached;
   }
-  const buffer::Ready ready;
+  buffer::Ready ready;
+  ready.call_cost = cost;
+  ready.cpu_ns = thread_cpu_ns() - cpu_before;
   static_cast<void>(connection.send({reinterpret_cast<const std::uint8_t*>(&ready), sizeof ready}));
   return {};
 }
