@@ -23,6 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double kMostPercent = 1000;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 50;
 
 /// A recording of many threads has many files.
@@ -34,6 +35,18 @@ void raise_descriptor_limit() {
   }
 }
 
+void report_budget(const BudgetTotals& totals, const RecordOptions& options) {
+  const double percent =
+      totals.own_cpu_ns == 0 ? 0 : 100 * totals.overhead_ns / static_cast<double>(totals.own_cpu_ns);
+  fmt::print(
+      stderr,
+      "calltap: budget {:g}%: recording cost about {:.1f}% of {:.2f} s of CPU time; {} function{} turned "
+      "off, {} of them still at the end\n",
+      options.budget * 100, percent, static_cast<double>(totals.own_cpu_ns) / 1e9, totals.turned_off,
+      totals.turned_off == 1 ? " was" : "s were", totals.off_at_end);
+  if (!totals.problem.empty()) fail(("the budget was not kept: " + totals.problem).c_str());
+}
+
 void report_end(const RecordSession& session, const RecordOptions& options) {
   if (!session.recorded_anything()) {
     if (!session.refused_any()) fail("nothing was recorded: the runtime did not start in the program");
@@ -43,6 +56,7 @@ void report_end(const RecordSession& session, const RecordOptions& options) {
     fail("nothing was recorded: no function could be patched; calltap list says of each why");
     return;
   }
+  if (options.budget != 0) report_budget(session.budget(), options);
   const trace::RecordingTotals& totals = session.totals();
   if (::isatty(STDERR_FILENO) == 0) return;
   fmt::print(stderr, "calltap: {:.1f} M events, {:.1f} MB in {}; see calltap report{}\n",
@@ -120,6 +134,15 @@ void check_words(const RecordOptions& options) {
     throw CLI::ValidationError(
         fmt::format("{}: a process or a program to start, not both", options.command[0]));
   }
+  if (options.budget != 0 && options.buffers.on_full == buffer::OnFull::kFlight) {
+    throw CLI::ValidationError(
+        "--budget: calls are counted on their way to the disk, where --on-full flight sends none before the "
+        "end");
+  }
+  if (options.budget != 0 && !options.triggers.empty()) {
+    throw CLI::ValidationError(
+        "--budget: calls are counted by their events, and --trigger and --while let hooked calls make none");
+  }
   if (options.pid == 0 && options.duration_ns != 0) {
     throw CLI::ValidationError("--duration is for a process that runs already: calltap record -p PID");
   }
@@ -159,6 +182,10 @@ void add_record(CLI::App& app, int& status) {
       ->default_str(size_words(options->buffers.bytes_per_thread));
   add_size(*command, "--max-size", options->max_bytes, {event::kPacketBytes, kMostBytes},
            "stop recording when the trace is this large");
+  add_percent(
+      *command, "--budget", options->budget, kMostPercent,
+      "what recording may cost, of the CPU time that the program needs by itself: functions that cost "
+      "most for what they tell are turned off meanwhile, which the recording says");
   command->add_flag("!--no-children", options->follows_children,
                     "record the process alone, not what it forks or starts");
   add_pid(*command, "-p,--pid", options->pid, "record a process that runs already, and what it forks");
@@ -170,10 +197,10 @@ void add_record(CLI::App& app, int& status) {
   command->prefix_command(false);
   command->positionals_at_end(true);
   command->callback([options, mode, &status] {
-    check_words(*options);
     // A process that somebody else has started is not to wait for us.
     const buffer::OnFull by_default = options->pid == 0 ? buffer::OnFull::kWait : buffer::OnFull::kDiscard;
     options->buffers.on_full = mode->empty() ? by_default : mode_of(*mode);
+    check_words(*options);
     try {
       ::sigprocmask(SIG_SETMASK, nullptr, &options->signals);
       status = options->pid != 0 ? record_attached(*options) : record(*options);

@@ -80,6 +80,12 @@ std::string status_line(const std::string& path, const std::string& key) {
   return {};
 }
 
+/// It is there, and not only until its parent has heard of its end.
+bool is_alive(pid_t pid) {
+  return exists(pid) &&
+         status_line(fmt::format("/proc/{}/status", pid), "State:").find('Z') == std::string::npos;
+}
+
 bool is_stopped(pid_t pid) {
   return status_line(fmt::format("/proc/{}/status", pid), "State:").find('T') != std::string::npos;
 }
@@ -134,10 +140,10 @@ Descriptor accept_from(const Descriptor& listener, pid_t pid, pid_t thread) {
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    constexpr int kStepMs = 200;
+    constexpr int kStepMs = 50;
     if (left.count() <= 0) break;
     if (!wait_readable(listener.get(), std::min<int>(kStepMs, static_cast<int>(left.count())))) {
-      if (!exists(pid)) refuse(pid, "it has ended");
+      if (!is_alive(pid)) refuse(pid, "it has ended");
       if (has_left(pid, thread)) throw SourceError(describe_left(pid));
       if (is_stopped(pid))
         refuse(pid, fmt::format("it is stopped by a signal: continue it first (kill -CONT {})", pid));

@@ -157,6 +157,26 @@ CLI::Option* add_duration(CLI::App& command, const std::string& option, std::uin
       ->type_name("SECONDS");
 }
 
+CLI::Option* add_percent(CLI::App& command, const std::string& option, double& value, double most,
+                         const std::string& description) {
+  return command
+      .add_option_function<std::string>(
+          option,
+          [&value, option, most](const std::string& text) {
+            std::string_view rest = text;
+            const auto percent = take_number<double>(rest);
+            if (!percent || (!rest.empty() && rest != "%") || !std::isfinite(*percent))
+              refuse(option, text, "a share in percent; write for example 5%, 5 or 0.5%");
+            if (*percent <= 0 || *percent > most) {
+              throw CLI::ValidationError(fmt::format(
+                  "{}: {} is out of range; it can be more than 0 and at most {:g}%", option, text, most));
+            }
+            value = *percent / 100;
+          },
+          description)
+      ->type_name("PERCENT");
+}
+
 CLI::Option* add_pid(CLI::App& command, const std::string& option, std::uint64_t& value,
                      const std::string& description) {
   constexpr std::uint64_t kMostPid = 1 << 22;

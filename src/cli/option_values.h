@@ -33,6 +33,10 @@ CLI::Option* add_time(CLI::App& command, const std::string& option, std::uint64_
 /// Nanoseconds: the same, but a number alone is of seconds.
 CLI::Option* add_duration(CLI::App& command, const std::string& option, std::uint64_t& value,
                           const std::string& description);
+/// A share: percent, perhaps with a fraction, perhaps with % behind it; more than 0 and at most `most`
+/// percent.
+CLI::Option* add_percent(CLI::App& command, const std::string& option, double& value, double most,
+                         const std::string& description);
 /// The id of a process.
 CLI::Option* add_pid(CLI::App& command, const std::string& option, std::uint64_t& value,
                      const std::string& description);

@@ -18,6 +18,7 @@ struct RecordOptions {
   bool arguments = false;              // --args
   trace::BufferSettings buffers;
   std::uint64_t max_bytes = 0;
+  double budget = 0;  // --budget: share of the program's own CPU time that recording may cost; 0 = any
   bool force = false;
   bool follows_children = true;
   std::uint64_t pid = 0;          // -p: of a process that runs already; 0 = a command is started

@@ -99,6 +99,7 @@ void RecordSession::run_attached() {
   }
   for (const Process& process : processes_) {
     const auto pid = static_cast<pid_t>(process.recording->pid());
+    if (process.keeper != nullptr) process.keeper->stop();
     try {
       const bool brought = pid != attached_ && bring_runtime(pid);  // a child has no control thread
       ControlClient(pid).ask(brought ? buffer::Request::kDetach : buffer::Request::kStop);
@@ -172,6 +173,14 @@ bool RecordSession::serve(Client& client) {
       case buffer::MessageType::kModule:
         add_module(client, message, size);
         break;
+      case buffer::MessageType::kReady: {
+        buffer::Ready ready;
+        if (size < sizeof ready) break;
+        std::memcpy(&ready, message, sizeof ready);
+        if (BudgetKeeper* const keeper = keeper_of(client.recording))
+          keeper->ready(ready.call_cost, ready.cpu_ns);
+        break;
+      }
       default:
         break;
     }
@@ -192,22 +201,33 @@ bool RecordSession::greet(Client& client, const buffer::Hello& hello) {
       break;
     }
   }
-  const trace::ProcessRecording* parent =
-      hello.reason == buffer::HelloReason::kFork ? find(hello.parent_uuid) : nullptr;
   client.recording = start_process(client.pid);
   if (client.recording == nullptr) return false;
-  if (hello.reason == buffer::HelloReason::kFork) {
-    if (parent != nullptr) {
-      client.recording->inherit_modules(parent->modules());
-    } else {
-      for (const Ended& ended : ended_) {
-        if (std::memcmp(ended.uuid.data(), hello.parent_uuid, ended.uuid.size()) == 0) {
-          client.recording->inherit_modules(ended.modules);
-        }
-      }
-    }
-  }
+  if (hello.reason == buffer::HelloReason::kFork) inherit(*client.recording, hello.parent_uuid);
   return welcome(client, hello.reason == buffer::HelloReason::kStart);
+}
+
+void RecordSession::inherit(trace::ProcessRecording& child, const std::uint8_t* parent_uuid) {
+  BudgetKeeper* const keeper = keeper_of(&child);
+  if (const trace::ProcessRecording* parent = find(parent_uuid)) {
+    child.inherit_modules(parent->modules());
+    if (keeper != nullptr) keeper->inherit(keeper_of(parent)->heritage());
+    return;
+  }
+  for (const Ended& ended : ended_) {
+    if (std::memcmp(ended.uuid.data(), parent_uuid, ended.uuid.size()) != 0) continue;
+    child.inherit_modules(ended.modules);
+    if (keeper != nullptr) keeper->inherit(ended.heritage);
+    return;
+  }
+  if (keeper != nullptr) keeper->inherit({});
+}
+
+BudgetKeeper* RecordSession::keeper_of(const trace::ProcessRecording* recording) {
+  for (const Process& process : processes_) {
+    if (process.recording.get() == recording) return process.keeper;
+  }
+  return nullptr;
 }
 
 trace::ProcessRecording* RecordSession::find(const std::uint8_t* uuid) {
@@ -233,9 +253,13 @@ trace::ProcessRecording* RecordSession::start_process(std::int64_t pid) {
     totals_.write_error.compare_exchange_strong(none, error.value());
     directory = directory_ / fmt::format("{}-{}", description.name, pid);
   }
+  std::unique_ptr<BudgetKeeper> keeper;
+  if (options_.budget != 0)
+    keeper = std::make_unique<BudgetKeeper>(static_cast<pid_t>(pid), options_.budget, clock_);
+  process.keeper = keeper.get();
   try {
-    process.recording = std::make_unique<trace::ProcessRecording>(directory, std::move(description),
-                                                                  options_.buffers, clock_, totals_);
+    process.recording = std::make_unique<trace::ProcessRecording>(
+        directory, std::move(description), options_.buffers, clock_, totals_, std::move(keeper));
   } catch (const std::exception& problem) {
     // The other processes have theirs already.
     fail(fmt::format("process {} is not recorded: {}", pid, problem.what()).c_str());
@@ -249,7 +273,8 @@ trace::ProcessRecording* RecordSession::start_process(std::int64_t pid) {
 
 bool RecordSession::welcome(Client& client, bool with_filters) {
   return send_welcome(client.socket, client.recording->memory(),
-                      with_filters ? filter_text(options_) : std::string());
+                      with_filters ? filter_text(options_) : std::string(),
+                      options_.budget != 0 ? buffer::Welcome::kMeasureCost : 0);
 }
 
 void RecordSession::add_module(Client& client, const std::uint8_t* message, std::size_t size) {
@@ -262,6 +287,14 @@ void RecordSession::add_module(Client& client, const std::uint8_t* message, std:
   const std::string missed =
       describe_missed_names(*functions, filter_, place.patched_count + place.unpatchable_count);
   if (!missed.empty() && warned_of_names_.insert(place.path).second) fail(missed.c_str());
+  const auto& known = client.recording->modules();
+  const bool is_new = std::none_of(known.begin(), known.end(), [&place](const trace::LoadedModule& m) {
+    return m.place.path == place.path && m.place.load_bias == place.load_bias &&
+           m.place.first_function == place.first_function;
+  });
+  // It comes again when filters have changed.
+  if (BudgetKeeper* const keeper = keeper_of(client.recording); keeper != nullptr && is_new)
+    keeper->replace(place.first_function, place.site_count);
   client.recording->add_module(std::move(functions), place);
 }
 
@@ -271,12 +304,28 @@ void RecordSession::end_process(std::list<Process>::iterator process, trace::Pro
     static_cast<void>(serve(client));  // a last module that was loaded
     client.recording = nullptr;
   }
+  if (process->keeper != nullptr) process->keeper->stop();
   process->recording->finish(end);
+  if (process->keeper != nullptr) add_to_budget(*process);
   // A child that was forked from it may come later.
   constexpr std::size_t kRemembered = 256;
-  ended_.push_front({process->recording->uuid(), process->recording->modules()});
+  ended_.push_front({process->recording->uuid(), process->recording->modules(),
+                     process->keeper == nullptr ? BudgetKeeper::Heritage() : process->keeper->heritage()});
   if (ended_.size() > kRemembered) ended_.pop_back();
   processes_.erase(process);
+}
+
+void RecordSession::add_to_budget(const Process& process) {
+  const trace::BudgetDescription& budget = process.keeper->result();
+  budget_.own_cpu_ns += budget.own_cpu_ns;
+  budget_.overhead_ns += static_cast<double>(budget.overhead_ns);
+  budget_.turned_off += budget.functions.size();
+  for (const trace::TurnedOffFunction& function : budget.functions) budget_.off_at_end += function.at_end;
+  if (budget.problem.empty()) return;
+  const std::int64_t pid = process.recording->pid();
+  if (budget_problems_++ == 0) {
+    budget_.problem = fmt::format("process {}: {}", pid, budget.problem);
+  }
 }
 
 void RecordSession::handle_signal() {

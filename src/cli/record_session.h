@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "buffer/session_protocol.h"
+#include "cli/budget_keeper.h"
 #include "cli/descriptor.h"
 #include "cli/module_functions.h"
 #include "cli/record_options.h"
@@ -18,6 +19,15 @@
 #include "trace/tick_source.h"
 
 namespace calltap::cli {
+
+/// What --budget came to, of all processes together.
+struct BudgetTotals {
+  std::uint64_t own_cpu_ns = 0;
+  double overhead_ns = 0;
+  std::uint64_t turned_off = 0;
+  std::uint64_t off_at_end = 0;
+  std::string problem;  // of the first process that has one, and how many more have
+};
 
 /// All members from one thread. Throws std::system_error where the system fails us.
 class RecordSession {
@@ -44,6 +54,8 @@ class RecordSession {
   /// error.
   [[nodiscard]] bool refused_any() const { return refused_any_; }
   [[nodiscard]] const trace::RecordingTotals& totals() const { return totals_; }
+  /// Of the processes that have ended.
+  [[nodiscard]] const BudgetTotals& budget() const { return budget_; }
   /// Recording was stopped before the program had ended.
   [[nodiscard]] bool left_target_running() const { return !child_ended_; }
 
@@ -51,6 +63,7 @@ class RecordSession {
   struct Process {
     Descriptor pidfd;
     std::unique_ptr<trace::ProcessRecording> recording;
+    BudgetKeeper* keeper = nullptr;  // the recording's, with --budget
   };
   struct Client {
     Descriptor socket;
@@ -62,6 +75,7 @@ class RecordSession {
   struct Ended {
     std::array<std::uint8_t, 16> uuid{};
     std::vector<trace::LoadedModule> modules;
+    BudgetKeeper::Heritage heritage;
   };
 
   void accept_client();
@@ -70,6 +84,10 @@ class RecordSession {
   bool greet(Client& client, const buffer::Hello& hello);
   void add_module(Client& client, const std::uint8_t* message, std::size_t size);
   trace::ProcessRecording* find(const std::uint8_t* uuid);
+  BudgetKeeper* keeper_of(const trace::ProcessRecording* recording);
+  /// A forked child begins with what its parent had.
+  void inherit(trace::ProcessRecording& child, const std::uint8_t* parent_uuid);
+  void add_to_budget(const Process& process);
   trace::ProcessRecording* start_process(std::int64_t pid);
   bool welcome(Client& client, bool with_filters);
   void end_process(std::list<Process>::iterator process, trace::ProcessEnd end);
@@ -102,6 +120,8 @@ class RecordSession {
   std::uint64_t patched_functions_ = 0;
   std::uint64_t unpatchable_functions_ = 0;
   bool refused_any_ = false;
+  BudgetTotals budget_;
+  std::uint64_t budget_problems_ = 0;
   bool progress_shown_ = false;
   bool warned_limit_ = false;
   bool warned_write_ = false;

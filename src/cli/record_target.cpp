@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "buffer/session_protocol.h"
+#include "buffer/control_protocol.h"
 #include "cli/exec_wrapper.h"
 #include "cli/loader_libraries.h"
 #include "cli/row_filter.h"
@@ -209,6 +209,7 @@ pid_t start_target(const std::string& path, const RecordOptions& options, const 
   const pid_t child = ::fork();
   if (child == 0) {
     preload(path, runtime, buffer::kSessionVariable, session.c_str());
+    if (options.budget != 0) ::setenv(buffer::kControlVariable, "1", 1);
     execute_child(command, options.signals, report[1]);
   }
   const int fork_error = errno;

@@ -73,6 +73,8 @@ std::vector<std::string> option_words(const RecordOptions& options) {
   words.insert(words.end(), {"--on-full", std::string(trace::name(options.buffers.on_full)), "--buffer",
                              std::to_string(options.buffers.bytes_per_thread)});
   if (options.max_bytes != 0) words.insert(words.end(), {"--max-size", std::to_string(options.max_bytes)});
+  if (options.budget != 0)
+    words.insert(words.end(), {"--budget", fmt::format("{:g}%", options.budget * 100)});
   return words;
 }
 

@@ -25,8 +25,10 @@ std::optional<SessionClient> accept_session_client(const Descriptor& listener) {
   }
 }
 
-bool send_welcome(const Descriptor& socket, const trace::SharedMemory& memory, const std::string& filters) {
+bool send_welcome(const Descriptor& socket, const trace::SharedMemory& memory, const std::string& filters,
+                  std::uint32_t flags) {
   buffer::Welcome welcome;
+  welcome.flags = flags;
   welcome.memory_bytes = memory.bytes();
   welcome.filter_bytes = static_cast<std::uint32_t>(filters.size());
   welcome.header.size = static_cast<std::uint32_t>(sizeof welcome + filters.size());

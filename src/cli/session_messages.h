@@ -21,8 +21,9 @@ struct SessionClient {
 };
 std::optional<SessionClient> accept_session_client(const Descriptor& listener);
 
-/// False: the process is gone.
-bool send_welcome(const Descriptor& socket, const trace::SharedMemory& memory, const std::string& filters);
+/// `flags` as in buffer::Welcome. False: the process is gone.
+bool send_welcome(const Descriptor& socket, const trace::SharedMemory& memory, const std::string& filters,
+                  std::uint32_t flags = 0);
 
 /// A Module message; nothing if it makes no sense.
 std::optional<trace::ModuleDescription> read_module(std::span<const std::uint8_t> message);

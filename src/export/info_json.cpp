@@ -78,33 +78,50 @@ Json modules_json(const trace::ProcessDescription& p) {
   return json;
 }
 
+Json budget_json(const trace::ProcessTrace& process) {
+  const trace::BudgetDescription& budget = *process.description.budget;
+  Json functions = Json::array();
+  for (const trace::TurnedOffFunction& f : budget.functions) {
+    functions.push_back({{"name", f.function < process.names.size() ? process.names[f.function] : ""},
+                         {"times_off", f.times},
+                         {"off_at_end", f.at_end},
+                         {"seen_calls", f.seen_calls},
+                         {"missed_calls_estimate", f.missed_calls}});
+  }
+  return {{"share", budget.share},           {"call_cost_ns", budget.call_cost_ns},
+          {"own_cpu_ns", budget.own_cpu_ns}, {"overhead_ns", budget.overhead_ns},
+          {"problem", budget.problem},       {"turned_off", std::move(functions)}};
+}
+
 Json process_json(const ProcessInfo& info) {
   const trace::ProcessDescription& p = info.process->description;
-  return {{"pid", p.pid},
-          {"parent_pid", p.parent_pid},
-          {"name", p.name},
-          {"directory", info.process->directory.string()},
-          {"executable", p.executable},
-          {"command_line", p.command_line},
-          {"start_realtime_ns", p.start_realtime_ns},
-          {"end", end_json(p.end)},
-          {"host",
-           {{"name", p.host.name},
-            {"kernel", p.host.kernel},
-            {"machine", p.host.machine},
-            {"cpu_count", p.host.cpu_count}}},
-          {"clock",
-           {{"frequency_hz", p.clock.frequency_hz},
-            {"ticks", p.clock.ticks},
-            {"monotonic_ns", p.clock.monotonic_ns},
-            {"realtime_ns", p.clock.realtime_ns}}},
-          {"on_full", trace::name(p.on_full)},
-          {"buffer_bytes", p.buffer_bytes},
-          {"filters", p.filters},
-          {"functions", p.functions.size()},
-          {"discarded", discarded_json(p.discarded)},
-          {"threads", threads_json(info)},
-          {"modules", modules_json(p)}};
+  Json json = {{"pid", p.pid},
+               {"parent_pid", p.parent_pid},
+               {"name", p.name},
+               {"directory", info.process->directory.string()},
+               {"executable", p.executable},
+               {"command_line", p.command_line},
+               {"start_realtime_ns", p.start_realtime_ns},
+               {"end", end_json(p.end)},
+               {"host",
+                {{"name", p.host.name},
+                 {"kernel", p.host.kernel},
+                 {"machine", p.host.machine},
+                 {"cpu_count", p.host.cpu_count}}},
+               {"clock",
+                {{"frequency_hz", p.clock.frequency_hz},
+                 {"ticks", p.clock.ticks},
+                 {"monotonic_ns", p.clock.monotonic_ns},
+                 {"realtime_ns", p.clock.realtime_ns}}},
+               {"on_full", trace::name(p.on_full)},
+               {"buffer_bytes", p.buffer_bytes},
+               {"filters", p.filters},
+               {"functions", p.functions.size()},
+               {"discarded", discarded_json(p.discarded)},
+               {"threads", threads_json(info)},
+               {"modules", modules_json(p)}};
+  if (p.budget) json["budget"] = budget_json(*info.process);
+  return json;
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ctime>
 
 #include "export/duration_text.h"
@@ -95,6 +96,28 @@ void print_modules(Output& out, const trace::ProcessDescription& p) {
   }
 }
 
+void print_budget(Output& out, const trace::ProcessTrace& process) {
+  constexpr std::size_t kMostShown = 20;
+  const trace::BudgetDescription& budget = *process.description.budget;
+  const double own = static_cast<double>(budget.own_cpu_ns);
+  out.print("  budget       {:g}%: recording cost about {:.1f}% of {} of CPU time, {:.1f} ns a call\n",
+            budget.share * 100, own == 0 ? 0 : 100 * static_cast<double>(budget.overhead_ns) / own,
+            duration_text(budget.own_cpu_ns), budget.call_cost_ns);
+  if (!budget.problem.empty()) out.print("               not kept: {}\n", budget.problem);
+  std::vector<trace::TurnedOffFunction> functions = budget.functions;
+  std::stable_sort(functions.begin(), functions.end(),
+                   [](const auto& a, const auto& b) { return a.missed_calls > b.missed_calls; });
+  out.print("  turned off   {} functions\n", functions.size());
+  for (std::size_t i = 0; i < functions.size() && i < kMostShown; ++i) {
+    const trace::TurnedOffFunction& f = functions[i];
+    const bool known = f.function < process.names.size();
+    out.print("    {:>12} calls seen, about {:>12} missed, off {:>3}x{}  {}\n", f.seen_calls, f.missed_calls,
+              f.times, f.at_end ? " and at the end" : "               ",
+              known ? std::string_view(process.names[f.function]) : std::string_view("unknown"));
+  }
+  if (functions.size() > kMostShown) out.print("    ... {} more\n", functions.size() - kMostShown);
+}
+
 void print_process(Output& out, const ProcessInfo& info) {
   const trace::ProcessDescription& p = info.process->description;
   out.print("\nprocess {} ({})\n", p.pid, p.name);
@@ -109,6 +132,7 @@ void print_process(Output& out, const ProcessInfo& info) {
   if (!p.filters.empty()) out.print("  filters      {}\n", command_text(p.filters));
   out.print("  functions    {}\n", p.functions.size());
   print_discarded(out, p.discarded, "  discarded    ");
+  if (p.budget) print_budget(out, *info.process);
   print_threads(out, info);
   print_modules(out, p);
 }

@@ -31,12 +31,21 @@ std::vector<ReportRow> rows_of(const ProcessTrace& process, const FunctionTimesS
                                const ReportOptions& options) {
   const trace::TickClock clock(process.description.clock);
   std::vector<ReportRow> rows;
+  std::unordered_map<std::uint32_t, const trace::TurnedOffFunction*> turned_off;
+  if (process.description.budget) {
+    for (const trace::TurnedOffFunction& off : process.description.budget->functions)
+      turned_off.emplace(off.function, &off);
+  }
   for (const FunctionDescription& f : process.description.functions) {
     const FunctionTimes& times = sink.times()[f.id];
-    if (times.calls == 0) continue;
+    const auto off = turned_off.find(f.id);
+    const std::uint64_t missed =
+        off == turned_off.end() || options.per_thread ? 0 : off->second->missed_calls;
+    if (times.calls == 0 && missed == 0) continue;
     if (options.selects && !options.selects(process, f)) continue;
     rows.push_back({process.names[f.id], process.description.modules[f.module].path, f.link_address,
-                    in_nanoseconds(times, clock)});
+                    in_nanoseconds(times, clock), off != turned_off.end(),
+                    off != turned_off.end() && off->second->at_end, missed});
   }
   return rows;
 }
@@ -54,7 +63,11 @@ void merge(std::vector<ReportRow>& into, std::vector<ReportRow> rows) {
   for (std::size_t i = 0; i < into.size(); ++i) known.emplace(key(into[i]), i);
   for (ReportRow& row : rows) {
     if (const auto found = known.find(key(row)); found != known.end()) {
-      into[found->second].times.add(row.times);
+      ReportRow& known_row = into[found->second];
+      known_row.times.add(row.times);
+      known_row.turned_off = known_row.turned_off || row.turned_off;
+      known_row.off_at_end = known_row.off_at_end || row.off_at_end;
+      known_row.missed += row.missed;
     } else {
       into.push_back(std::move(row));
     }
@@ -99,6 +112,7 @@ ReportTable thread_table(const ProcessTrace& process, const trace::StreamFile& s
 }
 
 void read_process(const ProcessTrace& process, const ReportOptions& options, Report& report) {
+  report.has_budget = report.has_budget || process.description.budget;
   FunctionTimesSink sink(process.function_count);
   for (const trace::StreamFile& stream : process.streams) {
     trace::StreamReader reader = process.open(stream);

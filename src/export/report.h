@@ -40,6 +40,10 @@ struct ReportRow {
   std::string module;  // path
   std::uint64_t link_address = 0;
   FunctionTimes times;  // ns
+  // To keep within a budget the function was turned off for a part of the time.
+  bool turned_off = false;
+  bool off_at_end = false;
+  std::uint64_t missed = 0;  // calls that were not recorded, an estimate; not known of single threads
 };
 
 struct ReportTable {
@@ -64,6 +68,7 @@ struct ReportOptions {
 struct Report {
   std::vector<ReportTable> tables;  // one, or one a thread
   std::size_t hidden_rows = 0;      // beyond the limit, in all tables
+  bool has_budget = false;          // functions may have been turned off
   Reading reading;
 };
 

@@ -9,29 +9,43 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// The column for incomplete calls is there only when there are some.
+/// Of a function that was not recorded all the time.
+std::string missed_text(const ReportRow& row, bool is_thread) {
+  if (!row.turned_off) return "";
+  return is_thread ? "some" : fmt::format("~{}", row.missed);
+}
+
+bool has_turned_off(const ReportTable& table) {
+  return std::any_of(table.rows.begin(), table.rows.end(),
+                     [](const ReportRow& row) { return row.turned_off; });
+}
+
+/// The columns for incomplete and for missed calls are there only when there are some.
 void print_table(Output& out, const ReportTable& table) {
   const bool incomplete = std::any_of(table.rows.begin(), table.rows.end(),
                                       [](const ReportRow& row) { return row.times.incomplete != 0; });
-  const auto print_row = [&](const auto& total, const auto& self, const auto& calls, const auto& partial,
-                             const auto& average, const auto& min, const auto& max, std::string_view name) {
+  const bool missed = has_turned_off(table);
+  const auto print_row = [&](const auto& total, const auto& self, const auto& calls, std::string_view missing,
+                             const auto& partial, const auto& average, const auto& min, const auto& max,
+                             std::string_view name) {
     out.print("{:>12} {:>12} {:>12} ", total, self, calls);
+    if (missed) out.print("{:>12} ", missing);
     if (incomplete) out.print("{:>12} ", partial);
     out.print("{:>12} {:>12} {:>12}  {}", average, min, max, name);
   };
   if (out.colour()) out.text("\033[1m");
-  print_row("total", "self", "calls", "incomplete", "avg", "min", "max", "function");
+  print_row("total", "self", "calls", "missed", "incomplete", "avg", "min", "max", "function");
   out.text(out.colour() ? "\033[0m\n" : "\n");
   for (const ReportRow& row : table.rows) {
     const FunctionTimes& t = row.times;
     const auto of_whole = [&t](std::uint64_t ns) { return t.whole() == 0 ? "-" : duration_text(ns); };
-    print_row(duration_text(t.total), duration_text(t.self), t.calls, t.incomplete, of_whole(t.average()),
-              of_whole(t.min), of_whole(t.max), row.name);
+    print_row(duration_text(t.total), duration_text(t.self), t.calls, missed_text(row, table.tid != 0),
+              t.incomplete, of_whole(t.average()), of_whole(t.min), of_whole(t.max), row.name);
     out.text("\n");
   }
 }
 
-Json rows_json(const std::vector<ReportRow>& rows) {
+Json rows_json(const std::vector<ReportRow>& rows, bool is_thread) {
   Json json = Json::array();
   for (const ReportRow& row : rows) {
     const FunctionTimes& t = row.times;
@@ -46,6 +60,10 @@ Json rows_json(const std::vector<ReportRow>& rows) {
                     {"min_ns", of_whole(t.min)},
                     {"max_ns", of_whole(t.max)},
                     {"incomplete", t.incomplete}});
+    if (!row.turned_off) continue;
+    json.back()["turned_off"] = true;
+    json.back()["off_at_end"] = row.off_at_end;
+    if (!is_thread) json.back()["missed_calls_estimate"] = row.missed;
   }
   return json;
 }
@@ -76,6 +94,12 @@ void print_report_text(Output& out, const Report& report) {
     print_table(out, table);
   }
   if (report.hidden_rows != 0) out.print("... {} more functions\n", report.hidden_rows);
+  if (std::none_of(report.tables.begin(), report.tables.end(), has_turned_off)) return;
+  out.text(
+      "\nmissed: calls that were not recorded, an estimate. To keep within the budget these functions were "
+      "off for\n"
+      "a part of the time; calls and times are of what was recorded, and the self time of their callers has "
+      "theirs.\n");
 }
 
 void print_report_json(Output& out, const trace::Session& session, const Report& report) {
@@ -90,11 +114,11 @@ void print_report_json(Output& out, const trace::Session& session, const Report&
                          {"process", table.process_name},
                          {"tid", table.tid},
                          {"name", table.thread_name},
-                         {"functions", rows_json(table.rows)}});
+                         {"functions", rows_json(table.rows, true)}});
     }
     json["threads"] = std::move(threads);
   } else {
-    json["functions"] = rows_json(report.tables.front().rows);
+    json["functions"] = rows_json(report.tables.front().rows, false);
   }
   out.text(json.dump(2, ' ', false, Json::error_handler_t::replace));
   out.text("\n");
@@ -102,16 +126,19 @@ void print_report_json(Output& out, const trace::Session& session, const Report&
 
 void print_report_csv(Output& out, const Report& report) {
   const bool threads = per_thread(report);
-  out.print("{}name,module,address,calls,total_ns,self_ns,avg_ns,min_ns,max_ns,incomplete\n",
-            threads ? "pid,tid," : "");
+  const bool missed = report.has_budget && !threads;
+  out.print("{}name,module,address,calls,total_ns,self_ns,avg_ns,min_ns,max_ns,incomplete{}\n",
+            threads ? "pid,tid," : "", missed ? ",missed_calls_estimate" : "");
   for (const ReportTable& table : report.tables) {
     for (const ReportRow& row : table.rows) {
       const FunctionTimes& t = row.times;
       if (threads) out.print("{},{},", table.pid, table.tid);
       const auto of_whole = [&t](std::uint64_t ns) { return t.whole() == 0 ? "" : std::to_string(ns); };
-      out.print("{},{},{:#x},{},{},{},{},{},{},{}\n", csv_field(row.name), csv_field(row.module),
+      out.print("{},{},{:#x},{},{},{},{},{},{},{}", csv_field(row.name), csv_field(row.module),
                 row.link_address, t.calls, t.total, t.self, of_whole(t.average()), of_whole(t.min),
                 of_whole(t.max), t.incomplete);
+      if (missed) out.print(",{}", row.missed);
+      out.text("\n");
     }
   }
 }

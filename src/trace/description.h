@@ -14,9 +14,11 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "buffer/shared_layout.h"
@@ -101,6 +103,29 @@ struct FunctionDescription {
   Parameters parameters;  // looked for only where arguments are recorded
 };
 
+/// A function that was not recorded all the time, to keep within an overhead budget.
+struct TurnedOffFunction {
+  std::uint32_t function = 0;
+  std::uint32_t times = 0;
+  bool at_end = false;             // it was off when the recording ended
+  std::uint64_t seen_calls = 0;    // calls that were recorded, of the whole recording
+  std::uint64_t missed_calls = 0;  // an estimate of those that were not
+  /// Ticks from which on calls may not be recorded, and after which all are again (0: not before the end), in
+  /// order: the first kMostTimesOff times.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> off;
+};
+inline constexpr std::size_t kMostTimesOff = 1000;
+
+/// What `calltap record --budget` came to.
+struct BudgetDescription {
+  double share = 0;  // that recording was allowed to cost, of the CPU time that the program needs by itself
+  double call_cost_ns = 0;        // that was reckoned with for one recorded call
+  std::uint64_t own_cpu_ns = 0;   // of the program by itself
+  std::uint64_t overhead_ns = 0;  // estimated from the calls, with what changing them took
+  std::string problem;            // why the budget was not kept, if it was not
+  std::vector<TurnedOffFunction> functions;
+};
+
 struct ProcessDescription {
   std::uint32_t version = event::kTraceVersion;  // as in SessionDescription
   std::string tool_version;
@@ -124,6 +149,7 @@ struct ProcessDescription {
   buffer::OnFull on_full = buffer::OnFull::kWait;
   std::uint64_t buffer_bytes = 0;
   std::vector<std::string> filters;  // as given: "-F", "glob", "-N", "glob", ...
+  std::optional<BudgetDescription> budget;
 };
 
 /// Makes DIR/.calltap if it is missing. Each file is replaced atomically, so a reader always finds the old or

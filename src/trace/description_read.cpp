@@ -142,6 +142,27 @@ void read_lists(const Json& json, ProcessDescription& p) {
   for (const Json& f : json.at("functions")) p.functions.push_back(function_from(f, p.modules.size()));
 }
 
+BudgetDescription budget_from(const Json& json) {
+  BudgetDescription budget;
+  json.at("share").get_to(budget.share);
+  json.at("call_cost_ns").get_to(budget.call_cost_ns);
+  json.at("own_cpu_ns").get_to(budget.own_cpu_ns);
+  json.at("overhead_ns").get_to(budget.overhead_ns);
+  json.at("problem").get_to(budget.problem);
+  for (const Json& row : json.at("turned_off")) {
+    TurnedOffFunction f;
+    row.at("id").get_to(f.function);
+    row.at("times_off").get_to(f.times);
+    row.at("off_at_end").get_to(f.at_end);
+    row.at("seen_calls").get_to(f.seen_calls);
+    row.at("missed_calls_estimate").get_to(f.missed_calls);
+    for (const Json& times : row.at("off"))
+      f.off.emplace_back(times.at(0).get<std::uint64_t>(), times.at(1).get<std::uint64_t>());
+    budget.functions.push_back(std::move(f));
+  }
+  return budget;
+}
+
 ProcessDescription process_from(const Json& json) {
   ProcessDescription p;
   json.at("version").get_to(p.version);
@@ -174,6 +195,7 @@ ProcessDescription process_from(const Json& json) {
   json.at("buffer_bytes").get_to(p.buffer_bytes);
   json.at("filters").get_to(p.filters);
   read_lists(json, p);
+  if (json.contains("budget")) p.budget = budget_from(json.at("budget"));
   return p;
 }
 

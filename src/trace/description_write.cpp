@@ -70,6 +70,23 @@ Json functions_json(const ProcessDescription& process) {
   return functions;
 }
 
+Json budget_json(const BudgetDescription& budget) {
+  Json functions = Json::array();
+  for (const TurnedOffFunction& f : budget.functions) {
+    Json off = Json::array();
+    for (const auto& [from, until] : f.off) off.push_back({from, until});
+    functions.push_back({{"id", f.function},
+                         {"times_off", f.times},
+                         {"off_at_end", f.at_end},
+                         {"seen_calls", f.seen_calls},
+                         {"missed_calls_estimate", f.missed_calls},
+                         {"off", std::move(off)}});
+  }
+  return {{"share", budget.share},           {"call_cost_ns", budget.call_cost_ns},
+          {"own_cpu_ns", budget.own_cpu_ns}, {"overhead_ns", budget.overhead_ns},
+          {"problem", budget.problem},       {"turned_off", std::move(functions)}};
+}
+
 Json process_json(const ProcessDescription& p) {
   std::string uuid;
   for (const std::uint8_t byte : p.uuid) uuid += fmt::format("{:02x}", byte);
@@ -141,7 +158,9 @@ std::error_code write_description(const std::filesystem::path& process,
   if (const std::error_code error = make_directory(process / kPrivateDirectory)) return error;
   if (const std::error_code error = replace_file(process / "metadata", ctf_metadata(description)))
     return error;
-  return replace_file(process / kProcessFile, text_of(process_json(description)));
+  Json json = process_json(description);
+  if (description.budget) json["budget"] = budget_json(*description.budget);
+  return replace_file(process / kProcessFile, text_of(json));
 }
 
 std::uint64_t description_bytes(const std::filesystem::path& process) {

@@ -85,6 +85,22 @@ stream {
   } align(64);
 )";
 
+/// TSDL has no place for more than that some functions were not recorded all the time.
+void append_budget(std::string& out, const ProcessDescription& process) {
+  constexpr std::size_t kMostNamed = 100;
+  const BudgetDescription& budget = *process.budget;
+  out += fmt::format("  calltap_budget = {};\n", tsdl_literal(fmt::format("{:g}%", budget.share * 100)));
+  const std::vector<std::string> names = distinct_names(process);
+  std::string off;
+  std::size_t named = 0;
+  for (const TurnedOffFunction& f : budget.functions) {
+    if (named == kMostNamed || f.function >= names.size()) break;
+    off += (named++ == 0 ? "" : ", ") + names[f.function];
+  }
+  if (named < budget.functions.size()) off += fmt::format(", and {} more", budget.functions.size() - named);
+  out += fmt::format("  calltap_turned_off = {};\n", tsdl_literal(off));
+}
+
 void append_environment(std::string& out, const ProcessDescription& process) {
   auto text = [&](std::string_view key, std::string_view value) {
     out += fmt::format("  {} = {};\n", key, tsdl_literal(value));
@@ -99,6 +115,7 @@ void append_environment(std::string& out, const ProcessDescription& process) {
   text("machine", process.host.machine);
   text("procname", process.name);
   text("executable", process.executable);
+  if (process.budget) append_budget(out, process);
   out += fmt::format("  vpid = {};\n  calltap_trace_version = {};\n}};\n", process.pid, process.version);
 }
 

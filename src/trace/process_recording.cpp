@@ -14,6 +14,7 @@ namespace {
 // Packets in a row: then threads that have ended get their turn, or a program that starts threads as fast as
 // the tool writes their packets would run out of places for them.
 constexpr std::uint32_t kMostAtOnce = 256;
+constexpr std::uint32_t kMostBetweenLooks = 16;
 constexpr std::uint64_t kPollNs = 50'000'000;
 constexpr std::uint64_t kLeastCalibrationNs = 50'000'000;
 
@@ -29,12 +30,13 @@ std::uint64_t count_events(const ReadyPacket& packet) {
 
 ProcessRecording::ProcessRecording(std::filesystem::path directory, ProcessDescription description,
                                    const BufferSettings& settings, const TickSource& clock,
-                                   RecordingTotals& totals)
+                                   RecordingTotals& totals, std::unique_ptr<RecordingWatcher> watcher)
     : directory_(std::move(directory)),
       description_(std::move(description)),
       clock_(clock),
       totals_(totals),
-      memory_(settings, description_.uuid) {
+      memory_(settings, description_.uuid),
+      watcher_(std::move(watcher)) {
   description_.on_full = settings.on_full;
   description_.buffer_bytes = settings.bytes_per_thread;
   thread_ = std::thread([this] { run(); });
@@ -87,10 +89,10 @@ void ProcessRecording::finish(ProcessEnd end) {
 void ProcessRecording::run() {
   memory_.tie_life_to_thread();
   while (!finishing_.load()) {
-    drain(kMostAtOnce);
+    drain(watcher_ == nullptr ? kMostAtOnce : kMostBetweenLooks);
     collect_ended_threads();
     write_new_modules();
-    memory_.wait(kPollNs, finishing_);
+    memory_.wait(watcher_ == nullptr ? kPollNs : watcher_->look(memory_), finishing_);
   }
   description_.end = end_;
   write_new_modules();
@@ -102,6 +104,7 @@ void ProcessRecording::run() {
     if (view.tid != 0) update_thread(slot, view);
   }
   close_streams();
+  if (watcher_ != nullptr) watcher_->finish(description_);
   write_description_now(true);
 }
 
@@ -159,6 +162,7 @@ void ProcessRecording::write(const ReadyPacket& packet) {
   write_new_modules();
   Stream& stream = stream_of(packet);
   if (packet.event_bytes == 0) return;
+  if (watcher_ != nullptr) watcher_->packet(packet);
   const std::uint64_t size = packet.header.packet_bits / 8;
   if (totals_.max_bytes != 0 && totals_.bytes.load() + size > totals_.max_bytes) {
     totals_.limit_reached.store(true);

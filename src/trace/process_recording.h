@@ -38,13 +38,26 @@ struct LoadedModule {
   ModuleDescription place;
 };
 
+/// Looks at what is recorded on its way to the files. All members in the recording's own thread.
+class RecordingWatcher {
+ public:
+  virtual ~RecordingWatcher() = default;
+  /// A packet that is about to be written: all that come to the files, each thread's in order.
+  virtual void packet(const ReadyPacket& packet) = 0;
+  /// Now and then, as the returned number of nanoseconds says at the latest.
+  virtual std::uint64_t look(const SharedMemory& memory) = 0;
+  /// Everything has been written but the last description, which may be added to.
+  virtual void finish(ProcessDescription& description) = 0;
+};
+
 /// Made when a process says Hello; ended with finish(). All members from one thread; a thread of its own
 /// writes.
 class ProcessRecording {
  public:
   /// `description` has what is known of the process. Throws std::system_error.
   ProcessRecording(std::filesystem::path directory, ProcessDescription description,
-                   const BufferSettings& settings, const TickSource& clock, RecordingTotals& totals);
+                   const BufferSettings& settings, const TickSource& clock, RecordingTotals& totals,
+                   std::unique_ptr<RecordingWatcher> watcher = nullptr);
   /// Of a snapshot: `memory` is a copy of the process's buffers. The next call but add_module() is finish().
   ProcessRecording(std::filesystem::path directory, ProcessDescription description, int memory,
                    const TickSource& clock, RecordingTotals& totals);
@@ -99,6 +112,7 @@ class ProcessRecording {
   const TickSource& clock_;
   RecordingTotals& totals_;
   SharedMemory memory_;
+  std::unique_ptr<RecordingWatcher> watcher_;  // null: nobody
 
   // Guards the next two against the writing thread; only the owner's thread changes them.
   std::mutex modules_mutex_;

@@ -2,6 +2,7 @@
 // answers each with a line. Started with words, it takes these as its first command.
 //
 //   calls N        work(N) in the main thread, which calls leaf() N times
+//   paced N        calls leaf() N times, and computes for long after each
 //   marked N       begin(0), work(N), finish(0)
 //   threads N      starts N threads that go on calling spin() and check that nothing of theirs changes
 //   shortlived N   N threads, one after the other, that call spin() once
@@ -61,6 +62,13 @@ HOOKED unsigned finish(unsigned n) {
 HOOKED unsigned spin(unsigned n) {
   __asm__ volatile("" ::: "memory");
   return n + 1;
+}
+
+HOOKED void paced(unsigned n) {
+  for (unsigned i = 0; i < n; ++i) {
+    leaf(i);
+    for (volatile unsigned pause = 0; pause < 100000; ++pause) continue;
+  }
 }
 
 static void* thread(void* argument) {
@@ -163,6 +171,8 @@ static int obey(char* line) {
   if (word == NULL) return 0;
   if (strcmp(word, "calls") == 0) {
     work((unsigned)number);
+  } else if (strcmp(word, "paced") == 0) {
+    paced((unsigned)number);
   } else if (strcmp(word, "marked") == 0) {
     begin(0);
     work((unsigned)number);

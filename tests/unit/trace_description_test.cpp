@@ -42,6 +42,13 @@ TEST(TraceDescription, ReadsBackWhatWasWritten) {
   p.on_full = buffer::OnFull::kFlight;
   p.filters = {"-F", "m*"};
   p.clock.ticks = ~std::uint64_t{0};
+  p.budget = {.share = 0.05,
+              .call_cost_ns = 20.5,
+              .own_cpu_ns = 1000,
+              .overhead_ns = 40,
+              .problem = "none",
+              .functions = {}};
+  p.budget->functions.push_back({2, 3, true, 1234, 5678, {{10, 20}, {30, 0}}});
   const fs::path written = write_process(directory.path(), p);
   const ProcessDescription read = trace::read_description(written);
   EXPECT_EQ(read.pid, p.pid);
@@ -63,6 +70,15 @@ TEST(TraceDescription, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.functions[0].link_address, 0x1000U);
   EXPECT_EQ(read.functions[1].name, "odd \"name\\ ?\xef\xbf\xbd");  // for a terminal, see printable.h
   EXPECT_EQ(read.modules[0].build_id, p.modules[0].build_id);
+  ASSERT_TRUE(read.budget.has_value());
+  EXPECT_EQ(read.budget->share, 0.05);
+  EXPECT_EQ(read.budget->overhead_ns, 40U);
+  ASSERT_EQ(read.budget->functions.size(), 1U);
+  EXPECT_EQ(read.budget->functions[0].function, 2U);
+  EXPECT_TRUE(read.budget->functions[0].at_end);
+  EXPECT_EQ(read.budget->functions[0].seen_calls, 1234U);
+  EXPECT_EQ(read.budget->functions[0].missed_calls, 5678U);
+  EXPECT_EQ(read.budget->functions[0].off, p.budget->functions[0].off);
 }
 
 TEST(TraceSession, ARecordingIsOpenUntilItsToolHasClosedIt) {
