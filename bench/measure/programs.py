@@ -50,11 +50,13 @@ def text_bytes(program):
     return next(int(line.split()[1]) for line in sizes.splitlines() if line.startswith(".text "))
 
 
-def run(env, command, stdin=None, preload=None):
+def run(env, command, stdin=None, preload=None, pinned=True):
     """Runs a measured program (linked with run_cost.c). Its output, and what it and everything around it cost."""
     cost_file = env.work / "cost"
     cost_file.unlink(missing_ok=True)
-    variables = dict(os.environ, BENCH_CPU=str(env.cpu), BENCH_COST=str(cost_file))
+    variables = dict(os.environ, BENCH_COST=str(cost_file))
+    if pinned:
+        variables["BENCH_CPU"] = str(env.cpu)
     if preload is not None:
         variables["LD_PRELOAD"] = str(preload)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -71,11 +73,11 @@ def run(env, command, stdin=None, preload=None):
     return cost
 
 
-def record(env, name, command, stdin=None):
+def record(env, name, command, stdin=None, options=(), pinned=True):
     """The same under `calltap record`."""
     directory = env.recording(name)
     shutil.rmtree(directory, ignore_errors=True)
-    cost = run(env, [env.calltap, "record", "-o", directory, "--", *command], stdin)
+    cost = run(env, [env.calltap, "record", "-o", directory, *options, "--", *command], stdin, pinned=pinned)
     cost["tool_cpu_ns"] = cost["all_cpu_ns"] - cost["cpu_ns"]
     return cost
 

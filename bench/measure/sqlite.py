@@ -14,22 +14,28 @@ WORKLOAD = BENCH / "workloads" / "sqlite"
 MILLION = 1e6
 
 
-def build(env):
+def build(env, only=None):
+    """All compilers and layouts, or only some."""
     source = ROOT / "build" / "sqlite"
     subprocess.run([WORKLOAD / "fetch.sh", source], check=True, stdout=subprocess.DEVNULL)
     programs = {}
     for compiler in ["gcc"] + (["clang"] if shutil.which("clang") else []):
         for name, (_, flags) in LAYOUTS.items():
+            if only is not None and (compiler, name) not in only:
+                continue
             programs[compiler, name] = env.work / f"sqlite-{compiler}-{name}"
             subprocess.run([WORKLOAD / "build.sh", source, programs[compiler, name], *flags, BENCH / "run_cost.c"],
                            check=True, env=dict(os.environ, CC=compiler))
     return programs
 
 
+def statement_files():
+    return [WORKLOAD / "load.sql", *sorted((WORKLOAD / "statements").glob("*.sql"))]
+
+
 def statements(env):
     sql = env.work / "workload.sql"
-    files = [WORKLOAD / "load.sql", *sorted((WORKLOAD / "statements").glob("*.sql"))]
-    sql.write_text("".join(f.read_text() for f in files))
+    sql.write_text("".join(f.read_text() for f in statement_files()))
     return sql
 
 

@@ -124,6 +124,7 @@ class OverheadBudget {
   void take_calls(const Look& look, double work);
   [[nodiscard]] double price(const Function& f) const { return f.rate_now() * settings_.call_cost_ns; }
   [[nodiscard]] double score(const Function& f) const;
+  [[nodiscard]] double aim() const;
   [[nodiscard]] double allowance();
   [[nodiscard]] double change_cost() const;
   void end_trials(double allowed, Change& change);

@@ -44,7 +44,10 @@ void report_budget(const BudgetTotals& totals, const RecordOptions& options) {
       "off, {} of them still at the end\n",
       options.budget * 100, percent, static_cast<double>(totals.own_cpu_ns) / 1e9, totals.turned_off,
       totals.turned_off == 1 ? " was" : "s were", totals.off_at_end);
-  if (!totals.problem.empty()) fail(("the budget was not kept: " + totals.problem).c_str());
+  if (totals.problems == 0) return;
+  const std::string others =
+      totals.problems == 1 ? "" : fmt::format(" (and {} more processes)", totals.problems - 1);
+  fail(fmt::format("the budget was not kept: {}{}", totals.problem, others).c_str());
 }
 
 void report_end(const RecordSession& session, const RecordOptions& options) {

@@ -323,9 +323,7 @@ void RecordSession::add_to_budget(const Process& process) {
   for (const trace::TurnedOffFunction& function : budget.functions) budget_.off_at_end += function.at_end;
   if (budget.problem.empty()) return;
   const std::int64_t pid = process.recording->pid();
-  if (budget_problems_++ == 0) {
-    budget_.problem = fmt::format("process {}: {}", pid, budget.problem);
-  }
+  if (budget_.problems++ == 0) budget_.problem = fmt::format("process {}: {}", pid, budget.problem);
 }
 
 void RecordSession::handle_signal() {

@@ -26,7 +26,8 @@ struct BudgetTotals {
   double overhead_ns = 0;
   std::uint64_t turned_off = 0;
   std::uint64_t off_at_end = 0;
-  std::string problem;  // of the first process that has one, and how many more have
+  std::string problem;         // of the first process that has one
+  std::uint64_t problems = 0;  // processes
 };
 
 /// All members from one thread. Throws std::system_error where the system fails us.
@@ -121,7 +122,6 @@ class RecordSession {
   std::uint64_t unpatchable_functions_ = 0;
   bool refused_any_ = false;
   BudgetTotals budget_;
-  std::uint64_t budget_problems_ = 0;
   bool progress_shown_ = false;
   bool warned_limit_ = false;
   bool warned_write_ = false;

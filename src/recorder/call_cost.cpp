@@ -23,7 +23,7 @@ namespace {
 using trampoline::SiteRecord;
 using trampoline::Writer;
 
-constexpr std::size_t kRounds = 9;
+constexpr std::size_t kRounds = 5;
 constexpr std::size_t kPackets = 16;  // 1 MiB
 constexpr std::size_t kPacketWords = event::kPacketBytes / sizeof(std::uint64_t);
 constexpr std::uint64_t kCalls = kPacketWords / 2 - 1;  // one word is left: it is never zero

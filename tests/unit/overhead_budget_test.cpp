@@ -11,7 +11,6 @@
 namespace calltap::budget {
 namespace {
 
-constexpr double kMs = 1e6;
 constexpr double kSecond = 1e9;
 constexpr double kCallCost = 20;  // ns
 
@@ -130,11 +129,11 @@ class Program {
 
 TEST(OverheadBudget, LeavesAProgramAloneThatCostsLess) {
   Program program(0.05);
-  for (std::uint32_t f = 1; f <= 10; ++f) program.functions[f] = {200'000, 300};  // 4 %
+  for (std::uint32_t f = 1; f <= 10; ++f) program.functions[f] = {175'000, 300};  // 3.5 %
   program.run(2 * kSecond);
   EXPECT_EQ(program.changes(), 0);
   EXPECT_TRUE(program.budget().history().empty());
-  EXPECT_NEAR(program.overhead(), 0.04, 0.001);
+  EXPECT_NEAR(program.overhead(), 0.035, 0.001);
 }
 
 TEST(OverheadBudget, TurnsOffTheHotTinyFunctionAndKeepsTheSlowOnes) {
@@ -150,11 +149,11 @@ TEST(OverheadBudget, TurnsOffTheHotTinyFunctionAndKeepsTheSlowOnes) {
 }
 
 TEST(OverheadBudget, OfEqualCostTheShorterCallsGoFirst) {
-  Program program(0.03);
-  program.functions[1] = {1e6, 5};
+  Program program(0.035);
+  program.functions[9] = {1e6, 5};
   program.functions[2] = {1e6, 900};  // 2 % each
   program.run(1 * kSecond);
-  EXPECT_GT(program.missed(1), 0.8e6) << "but for trials";
+  EXPECT_GT(program.missed(9), 0.8e6) << "but for trials";
   EXPECT_EQ(program.missed(2), 0);
 }
 
@@ -165,7 +164,7 @@ TEST(OverheadBudget, MakesUpForAHotBeginning) {
       program.functions[f] = {60e6 / (f + 1.0), 10.0 + f};
     program.run(5 * kSecond);
     EXPECT_LE(program.overhead(), share * 1.1) << share;
-    EXPECT_GE(program.overhead(), share * 0.5) << share;  // and uses what it may
+    EXPECT_GE(program.overhead(), share * 0.4) << share;  // and uses what it may
   }
 }
 
@@ -222,7 +221,20 @@ TEST(OverheadBudget, AnIdleProgramIsNotCharged) {
   EXPECT_EQ(program.budget().history().size(), 1);
 }
 
-TEST(OverheadBudget, ADebtHasALimitAndWhatIsSavedToo) {
+TEST(OverheadBudget, WhatIsOwedHasALimit) {
+  Program program(0.05);
+  program.refuses = true;
+  program.functions[1] = {100e6, 5};
+  program.run(60 * kSecond);  // costs 40 s, 800 times what 1 s of work has
+  program.refuses = false;
+  program.run(1 * kSecond);
+  ASSERT_TRUE(program.is_off(1));
+  program.functions[1].calls_a_second = 1'000;
+  program.run(40 * kSecond);
+  EXPECT_FALSE(program.is_off(1));
+}
+
+TEST(OverheadBudget, WhatIsSavedHasALimit) {
   Program program(0.02);
   program.functions[1] = {10, 1'000};
   program.run(100 * kSecond);  // saves nearly all of it
