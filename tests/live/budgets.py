@@ -107,15 +107,15 @@ def test_process_that_runs_and_calms(live):
 def test_filter_of_another_tool(live):
     """Another tool changes filters: what is off stays off, and what the new filter does not select does not come back."""
     with Target(live) as target:
-        tool = live.record(target.pid, "--budget", "5%", "--on-full", "wait")
+        tool = live.record(target.pid, "--budget", "50%", "--on-full", "wait")
         turn_off_leaf(live, target)
         # The program does nothing now, so nothing is tried.
         live.done("set", target.pid, "-F", "leaf", "-F", "begin")
         wait_until(lambda: hooked(live, target.pid) == {"begin"}, "only begin")
         live.done("set", target.pid, "-F", "work")
         wait_until(lambda: hooked(live, target.pid) == {"work"}, "only work")
-        for _ in range(30):
-            target.obey("paced 20")
+        for _ in range(20):  # enough for trials
+            target.obey("paced 500")
             functions = hooked(live, target.pid)
             expect(functions is None or "leaf" not in functions, functions)
         finish(tool, signal.SIGINT)
