@@ -15,8 +15,13 @@ REASONS = [
     ("switch", "xray", "it makes all of the code writable while it patches, writes directly, and does not synchronise other "
      "cores; Calltap never has memory that is writable and executable, compares every site before it writes, and waits "
      "for all cores. The first time it also makes a stub and a record for each site"),
-    ("start", "", "`calltap record` starts a process that starts the program, finds the functions and their names, and "
-     "patches all of them before `main`"),
+    ("start-recorded", "", "`calltap record` starts a process that starts the program, finds the functions and their names, "
+     "and patches all of them before `main`"),
+    ("start", "cyg-empty", "there is nothing to do at the start: the hooks are in the code"),
+    ("start", "lttng", "there is nothing to do at the start: the hooks are in the code"),
+    ("start", "xray", "its table of sleds is in the program, ready to use; Calltap reads the program's file, looks at every "
+     "function, and makes a stub and a record for each"),
+    ("threads", "", "probably the tool that takes the events away: it needs one of the CPUs, and its cache, that the threads have"),
     ("memory", "uprobe", "its buffer is the kernel's and its tool's, not the program's"),
     ("memory", "", "memory is what makes waiting rare: the buffers of a thread, and for each site a record and the page of "
      "code that is the program's own once it is written"),
@@ -26,14 +31,21 @@ REASONS = [
 ]
 
 
-EXCEPTIONS = "; in the C++ program a good part of Calltap's time is exceptions on their way through hooked frames"
+# What a workload adds to the reason why calls cost more.
+ALSO = {
+    "expressions": "in the C++ program a good part of Calltap's time is exceptions on their way through hooked frames",
+    "big": "in the program of 60,000 functions nothing is in a cache when it is called, and with Calltap each function has a "
+           "record and a stub of its own, which probably must come from memory too",
+}
 
 
-def reason(figure, name, exceptions):
+def reason(figure, name, workloads):
+    """`workloads`: those that it is the reason for."""
+    also = [f"; {text}" for workload, text in ALSO.items() if figure == "call" and workload in workloads]
     for of_figure, of_name, why in REASONS:
         if of_figure == figure and name.startswith(of_name):
-            return why + (EXCEPTIONS if exceptions and figure == "call" else "")
-    return "why, has not been looked into"
+            return why + "".join(also)
+    return "why, has not been looked into" + "".join(also)
 
 
 class Comparison:
@@ -60,7 +72,7 @@ class Comparison:
 
 
 def lines(results):
-    """Markdown, an item for each peer and figure."""
+    """Markdown, an item for each reason, with the peers and the figures that it is the reason for."""
     found = {}
     comparison = Comparison(results, found)
     groups = {group: figures.in_group(results, group) for group in OURS}
@@ -81,8 +93,11 @@ def lines(results):
     comparison.compare("report", "reading:", ours, recorded, lambda name: figures.report_speed(results, name),
                        " M events/s", more=True)
     for group in ("hooked", "counted", "recorded"):
-        comparison.compare("start", f"start and end, {group}:", OURS[group], groups[group],
-                           lambda name: figures.start_up(results, name), " ms")
+        comparison.compare("start-recorded" if group == "recorded" else "start", f"start and end, {group}:", OURS[group],
+                           groups[group], lambda name: figures.start_up(results, name), " ms")
+        comparison.compare("threads", f"two threads, {group}:", OURS[group], groups[group],
+                           lambda name: figures.thread_scaling(results, name), " times one thread's cost of a call",
+                           sure=True, aside=lambda name: threads_aside(results, name, OURS[group]))
     for step, text in (("first", "the first time:"), ("enable", "enable again:"), ("disable", "disable:")):
         comparison.compare("switch", text, "calltap-counted", list(results.get("switching", {})),
                            lambda name: figures.switching(results, name).get(step, []), " ms")
@@ -94,13 +109,18 @@ def lines(results):
                 builds.setdefault(about["build"], name)
         comparison.compare("text", f"`.text`, {title}:", builds["gcc-18,16"], builds.values(),
                            lambda name: text_values(results, workload, name), " times plain")
-    throwing = results["workloads"].get("expressions", {}).get("title")
-    items = []
+    by_reason = {}
     for (name, figure), texts in found.items():
-        exceptions = throwing is not None and any(throwing in text for text in texts)
-        items.append(f"- **{figures.title(results, name)}**: {'; '.join(texts)}. "
-                     f"{sentence(reason(figure, name, exceptions))}")
-    return items
+        workloads = [workload for workload, about in results["workloads"].items()
+                     if any(f" {about['title']}: " in text for text in texts)]
+        peers = by_reason.setdefault(sentence(reason(figure, name, workloads)), [])
+        peers.append(f"**{figures.title(results, name)}**: {'; '.join(texts)}.")
+    return [f"- {' '.join(peers)} *{why}*" for why, peers in by_reason.items()]
+
+
+def threads_aside(results, name, ours):
+    theirs, mine = (median(figures.thread_cost(results, 2, which)) for which in (name, ours))
+    return f" ({number(theirs)} against {number(mine)} ns)"
 
 
 def program(results, workload, name, ours):

@@ -207,20 +207,28 @@ def floors_table(results):
 
 def missing_list(results):
     """Contenders without numbers, with the workloads and the reason."""
-    found = {}
+    found = {}  # by contender and reason: where
     lines = []
+
+    def add(name, why, where):
+        if results["contenders"][name]["group"] != "plain":
+            found.setdefault((name, why), []).append(where)
+
     for workload in results["workloads"].values():
         if "missing" in workload:
             lines.append(f"- {workload['title']}, all of it: {workload['missing']}")
         for name, entry in workload["contenders"].items():
             if "missing" in entry:
-                found.setdefault((name, entry["missing"]), []).append(workload["title"])
+                add(name, entry["missing"], workload["title"])
             if "report_missing" in entry:
-                found.setdefault((name, entry["report_missing"]), []).append(f"reading, {workload['title']}")
+                add(name, entry["report_missing"], f"reading, {workload['title']}")
     for name, entry in results.get("switching", {}).items():
         if "missing" in entry:
-            found.setdefault((name, entry["missing"]), []).append("switching")
-    lines += [f"- {figures.title(results, name)}: {why} ({', '.join(where)})" for (name, why), where in found.items()]
+            add(name, entry["missing"], "switching")
+    together = {}  # those that are missing in the same places for the same reason, in one line
+    for (name, why), where in found.items():
+        together.setdefault((why, ", ".join(where)), []).append(figures.title(results, name))
+    lines += [f"- {where}: {why}: {'; '.join(names)}" for (why, where), names in together.items()]
     return "\n".join(lines) or "All ran everywhere."
 
 

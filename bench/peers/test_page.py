@@ -56,7 +56,7 @@ class Tables(unittest.TestCase):
 
     def test_what_is_missing_is_said(self):
         missing = section(self.results, "missing")
-        self.assertIn("- uftrace: `-pg`: uftrace is not installed (leaf loop, SQLite)", missing)
+        self.assertIn("- leaf loop, SQLite: uftrace is not installed: uftrace: `-pg`", missing)
         self.assertIn("- memcached, all of it: fetch.sh failed with status 1", missing)
 
     def test_a_busy_machine_is_said(self):
@@ -67,7 +67,7 @@ class Tables(unittest.TestCase):
     def test_peers_that_are_ahead_are_said_with_the_reason(self):
         behind = section(self.results, "behind")
         self.assertIn("- **empty hooks**: hooked, leaf loop: 3.00 against 4.10 ns; hooked, SQLite: 3.00 against 4.10 ns. "
-                      "The compiler put in two calls", behind)
+                      "*The compiler put in two calls", behind)
         self.assertIn("start and end, recorded: 2.00 against 50.00 ms", behind)
         self.assertIn("- **XRay 19: nothing**: the first time: 4.00 against 40.00 ms", behind)
         self.assertNotIn("recorded, leaf loop", behind)

@@ -9,6 +9,7 @@ import subprocess
 from measure.programs import BENCH, ROOT
 from . import big_program
 
+PURCHASES = 50_000  # as load.sql has it
 NATIVE = BENCH / "peers" / "native"
 SQLITE = BENCH / "workloads" / "sqlite"
 MEMCACHED = BENCH / "workloads" / "memcached"
@@ -41,7 +42,7 @@ class Workload:
         return self.files
 
     def size(self, env, weight):
-        return max(self.least, self.base // (4 if env.quick else 1) // weight)
+        return max(self.least, self.base // (2 if env.quick else 1) // weight)
 
     def command(self, size):
         return Command([size])
@@ -55,7 +56,7 @@ class Micro(Workload):
     program = "micro"
     flags = ["-O2", "-fno-optimize-sibling-calls"]  # compilers' own ideas of unrolling fib make it different programs
     files = [BENCH / "micro.c"]
-    base = 40_000_000
+    base = 20_000_000
 
     def __init__(self, name, title):
         self.name, self.title = name, title
@@ -69,7 +70,7 @@ class Expressions(Workload):
     program = "expressions"
     flags = ["-O2", "-std=c++20"]
     files = [NATIVE / "expressions.cpp"]
-    base = 160_000
+    base = 80_000
 
 
 class Sqlite(Workload):
@@ -77,7 +78,7 @@ class Sqlite(Workload):
     program = "sqlite"
     flags = ["-O2", "-w", "-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_ENABLE_MATH_FUNCTIONS"]
     libraries = ["-lm"]
-    base = 50_000  # purchases; load.sql has this number
+    base = 25_000  # purchases
     least = 200
 
     def prepare(self, env, builder):
@@ -92,7 +93,7 @@ class Sqlite(Workload):
         path = self.directory / f"workload-{size}.sql"
         files = [SQLITE / "load.sql", *sorted((SQLITE / "statements").glob("*.sql"))]
         text = "".join(f.read_text() for f in files)
-        path.write_text(re.sub(rf"\bi < {self.base}\b", f"i < {size}", text))
+        path.write_text(re.sub(rf"\bi < {PURCHASES}\b", f"i < {size}", text))
         return Command([], stdin=path)
 
 
@@ -100,7 +101,7 @@ class Memcached(Workload):
     name, title = "memcached", "memcached"
     program = "memcached"
     libraries = ["-levent", "-lpthread"]
-    base = 400_000  # requests
+    base = 200_000  # requests
     least = 1_600
 
     def prepare(self, env, builder):
@@ -124,7 +125,7 @@ class Big(Workload):
     name, title = "big", "60,000 functions"
     program = "big"
     flags = ["-O1", "-fno-inline"]
-    base = 120  # passes over all functions
+    base = 60  # passes over all functions
 
     def prepare(self, env, builder):
         self.made = big_program.write(builder.directory / "big")
@@ -150,7 +151,7 @@ class Threads(Workload):
     flags = ["-O2"]
     libraries = ["-lpthread"]
     files = [NATIVE / "threads.c"]
-    base = 10_000_000
+    base = 5_000_000
 
     def __init__(self, threads):
         self.threads = threads
