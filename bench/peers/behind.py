@@ -21,7 +21,8 @@ REASONS = [
     ("start", "lttng", "there is nothing to do at the start: the hooks are in the code"),
     ("start", "xray", "its table of sleds is in the program, ready to use; Calltap reads the program's file, looks at every "
      "function, and makes a stub and a record for each"),
-    ("threads", "", "probably the tool that takes the events away: it needs one of the CPUs, and its cache, that the threads have"),
+    ("threads", "", "probably the tool that takes the events away: it needs one of the CPUs, and its cache, that the threads "
+     "have"),
     ("memory", "uprobe", "its buffer is the kernel's and its tool's, not the program's"),
     ("memory", "", "memory is what makes waiting rare: the buffers of a thread, and for each site a record and the page of "
      "code that is the program's own once it is written"),

@@ -21,7 +21,8 @@ def function(i):
     """A little work, and calls of the functions below it. Simple: compilers must be done with ten of these programs."""
     below = range(CHILDREN * i + 1, min(CHILDREN * i + CHILDREN + 1, FUNCTIONS))
     calls = "".join(f"  x += f{c}(x);\n" for c in below)
-    return f"unsigned long f{i}(unsigned long x) {{\n  x = x * {2 * (i % 5003) + 3}ul + {i};\n{calls}  return x ^ x >> {i % 13 + 5};\n}}\n"
+    work = f"  x = x * {2 * (i % 5003) + 3}ul + {i};\n"
+    return f"unsigned long f{i}(unsigned long x) {{\n{work}{calls}  return x ^ x >> {i % 13 + 5};\n}}\n"
 
 
 def declarations(first, last):

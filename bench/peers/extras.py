@@ -105,8 +105,9 @@ def machine(env):
     with open("/proc/cpuinfo") as info:
         cpus = info.read()
     field = {line.split(":")[0].strip(): line.split(":")[1].strip() for line in cpus.splitlines() if ":" in line}
+    family, model = field.get("cpu family", "?"), field.get("model", "?")
     return {
-        "cpu": f"{field.get('model name', 'unknown')} (family {field.get('cpu family', '?')}, model {field.get('model', '?')})",
+        "cpu": f"{field.get('model name', 'unknown')} (family {family}, model {model})",
         "cpus": len(os.sched_getaffinity(0)), "kernel": os.uname().release,
         "virtual": " hypervisor" in cpus, "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "versions": {"GCC": first_line("gcc", "-dumpfullversion"), "clang 14": package("clang-14"),
