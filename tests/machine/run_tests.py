@@ -29,6 +29,7 @@ def run(test, time_out, skipped):
 def main():
     os.environ["PATH"] = "/usr/bin:/bin:/usr/sbin:/sbin"
     os.environ["CALLTAP_PATIENCE"] = "5"
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with open(sys.argv[1], encoding="utf-8") as file:
         plan = json.load(file)
     chosen = [test for test in plan["tests"] if re.search(plan["regex"], test["name"])]
