@@ -1,5 +1,5 @@
-// What a recorded call stack costs: calls leaf() at a depth of DEPTH functions, COUNT times, and prints the CPU
-// time of a call in ns. With "backtrace" leaf() calls that.
+// What a recorded call stack costs: calls leaf() at a depth of DEPTH functions, COUNT times, and prints the
+// CPU time of a call in ns. With "backtrace" leaf() calls that.
 //
 //   stack_cost DEPTH COUNT [backtrace]
 #include <execinfo.h>
@@ -28,7 +28,8 @@ extern "C" [[gnu::noinline]] void leaf() {
   sink = ::backtrace(found, 200);
 }
 
-/// Functions of their own, each with a frame of its own size: nothing about one says something about the next.
+/// Functions of their own, each with a frame of its own size: nothing about one says something about the
+/// next.
 template <int kDepth>
 [[gnu::noinline, gnu::patchable_function_entry(0)]] void descend() {
   volatile char room[kDepth * 8 + 8];
