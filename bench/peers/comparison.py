@@ -100,10 +100,11 @@ class Comparison:
         say(f"{self.workload.title}")
         measured, plain = {}, {}
         for contender in self.contenders.values():
+            if contender.group == "plain":
+                continue  # what others are compared with
             reason = contender.missing_for(self.workload.name) or self.not_built(contender)
-            if reason or contender.group == "plain":
-                if reason:
-                    self.result["contenders"][contender.name] = {"missing": reason, "samples": []}
+            if reason:
+                self.result["contenders"][contender.name] = {"missing": reason, "samples": []}
                 continue
             size = self.workload.size(self.env, contender.weight)
             compiler = BUILDS[contender.build].compiler
