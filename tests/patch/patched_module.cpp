@@ -41,6 +41,7 @@ PatchedModule::PatchedModule(const std::string& layout) {
   static int copies = 0;
   copy_ = fs::temp_directory_path() /
           ("calltap_patch_" + std::to_string(::getpid()) + "_" + std::to_string(copies++));
+  fs::remove(copy_);  // of a test with this number that was killed
   fs::copy_file(fs::path(PATCH_OBJECTS) / ("libpatch_" + layout + ".so"), copy_);
   handle_ = ::dlopen(copy_.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle_ == nullptr) throw std::runtime_error(::dlerror());
