@@ -17,6 +17,7 @@
 #include "cli/exec_wrapper.h"
 #include "cli/loader_libraries.h"
 #include "cli/row_filter.h"
+#include "site/sites.h"
 
 namespace calltap::cli {
 namespace {
@@ -78,8 +79,17 @@ void check_rows(std::span<const SiteRow> rows, const RecordOptions& options) {
   if (!any) throw SourceError(describe_no_match(filter, rows));
 }
 
+bool has_sites(const SourceModule& module) {
+  const auto sites = site::discover(module.file);
+  return sites && !sites->empty();
+}
+
 void check_sites(const std::string& path, const RecordOptions& options) {
-  const std::vector<SiteRow> rows = rows_of(modules_of_program(path, true));
+  const ModuleSources sources = modules_of_program(path, true);
+  // Without patterns names do not matter, which are most of the work in a large program.
+  const bool takes_all = options.functions.empty() && options.excluded.empty();
+  if (takes_all && std::any_of(sources.modules.begin(), sources.modules.end(), has_sites)) return;
+  const std::vector<SiteRow> rows = rows_of(sources);
   if (rows.empty()) {
     throw SourceError(describe_no_sites(path) +
                       "; if only programs or modules that it loads later have some, use --force");
