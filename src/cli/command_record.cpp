@@ -146,6 +146,9 @@ void check_words(const RecordOptions& options) {
     throw CLI::ValidationError(
         "--budget: calls are counted by their events, and --trigger and --while let hooked calls make none");
   }
+  if (options.budget != 0 && options.arguments) {
+    throw CLI::ValidationError("--budget: a call with --args costs many times what is reckoned for a call");
+  }
   if (options.pid == 0 && options.duration_ns != 0) {
     throw CLI::ValidationError("--duration is for a process that runs already: calltap record -p PID");
   }
@@ -189,8 +192,9 @@ void add_record(CLI::App& app, int& status) {
       *command, "--budget", options->budget, kMostPercent,
       "what recording may cost, of the CPU time that the program needs by itself: functions that cost "
       "most for what they tell are turned off meanwhile, which the recording says");
-  command->add_flag("!--no-children", options->follows_children,
-                    "record the process alone, not what it forks or starts");
+  command->add_flag_callback(
+      "--no-children", [options] { options->follows_children = false; },
+      "record the process alone, not what it forks or starts");
   add_pid(*command, "-p,--pid", options->pid, "record a process that runs already, and what it forks");
   add_duration(*command, "--duration", options->duration_ns,
                "with -p: stop after that long, and leave the process");

@@ -161,7 +161,7 @@ def test_refusals(live):
     with Target(live) as target:
         for value in ("0", "-1", "1001%", "5%%", "x", "", "nan", "inf"):
             live.refused("record", "-p", target.pid, f"--budget={value}", "-o", live.directory, status=2, says=["--budget"])
-        for options in (["--on-full", "flight"], ["--while", "work"], ["--trigger", "work:traceoff"]):
+        for options in (["--on-full", "flight"], ["--while", "work"], ["--trigger", "work:traceoff"], ["--args"]):
             live.refused("record", "-p", target.pid, "--budget", "5%", *options, "-o", live.directory, status=2,
                          says=["--budget", options[0]])
         expect(not live.directory.exists(), "a recording was made all the same")
