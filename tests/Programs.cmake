@@ -43,7 +43,7 @@ calltap_runnable_tool(CALLTAP_TOOL calltap $<TARGET_FILE:calltap>)
 # ctest reads this before it runs the tests, which inherit its environment.
 if(CALLTAP_RUN)
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/environment.cmake
-    "set(ENV{CALLTAP_EXEC_WRAPPER} \"${words}\")\nset(ENV{STRIP} \"${CMAKE_STRIP}\")\n")
+    "set(ENV{CALLTAP_EXEC_WRAPPER} \"${words}\")\nset(ENV{STRIP} \"${CMAKE_STRIP}\")\nset(ENV{OBJCOPY} \"${CMAKE_OBJCOPY}\")\n")
   set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY
     TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/environment.cmake)
 endif()

@@ -57,7 +57,8 @@ def test_addresses_are_those_of_nm(session):
 def test_names_that_a_terminal_would_obey(session):
     """A symbol may hold anything; what is printed of it is text."""
     renamed = session.folder / "renamed"
-    subprocess.run(["objcopy", "--redefine-sym", "work=w\x1b[31m\x9brk", program(session), renamed], check=True)
+    subprocess.run([os.environ.get("OBJCOPY", "objcopy"), "--redefine-sym", "work=w\x1b[31m\x9brk", program(session), renamed],
+                   check=True)
     for form in "text", "csv", "json":
         process = session.run([session.calltap, "list", str(renamed), "--format", form])
         expect("w?[31m??rk" in process.stdout and "\x1b" not in process.stdout, f"{form}: {process.stdout}")
