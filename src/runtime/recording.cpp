@@ -5,6 +5,8 @@
 #include <ctime>
 #include <string_view>
 
+#include "base/array.h"
+#include "base/never_destroyed.h"
 #include "isa/system.h"
 #include "ops/open_modules.h"
 #include "recorder/arguments.h"
@@ -23,6 +25,36 @@ using base::Result;
 
 // While a recording starts, the tool is told of modules through the connection that is open already.
 Connection* start_connection = nullptr;
+
+// The last message about each module of the recording, also of those that have been unloaded: their events
+// may still be in the buffers. Under the engine's lock.
+constinit base::NeverDestroyed<base::Array<std::uint8_t>> told_modules;
+
+/// Calls visit(message, bytes) for each of them; the bytes may be changed, but not their number.
+template <class Visit>
+void for_each_told_module(Visit visit) {
+  base::Array<std::uint8_t>& told = told_modules.get();
+  for (std::size_t at = 0; at < told.size();) {
+    buffer::Module message;
+    std::memcpy(&message, told.begin() + at, sizeof message);
+    visit(message, std::span(told.begin() + at, message.header.size));
+    at += message.header.size;
+  }
+}
+
+/// A file that comes again has the same functions' numbers and the same message, but for where it lies.
+void remember_told(std::span<const std::uint8_t> message) {
+  buffer::Module told;
+  std::memcpy(&told, message.data(), sizeof told);
+  bool known = false;
+  for_each_told_module([&](const buffer::Module& before, std::span<std::uint8_t> bytes) {
+    if (before.first_function != told.first_function || bytes.size() != message.size()) return;
+    std::memcpy(bytes.data(), message.data(), message.size());
+    known = true;
+  });
+  // Without memory for it, a snapshot does not know the module once it has been unloaded.
+  if (!known) static_cast<void>(told_modules.get().append(message));
+}
 
 constexpr std::size_t kMaxModuleMessage = sizeof(buffer::Module) + ops::Module::kMaxPath;
 
@@ -47,6 +79,10 @@ std::span<const std::uint8_t> describe(const ops::Module& module, std::uint32_t 
 
 /// Tells the tool which numbers a module's functions have.
 void tell_tool(const ops::Attached& attached) {
+  static std::uint8_t room[kMaxModuleMessage];  // under the engine's lock
+  const std::span<const std::uint8_t> message =
+      describe(attached.module, attached.prepared, attached.refused, room);
+  remember_told(message);
   Connection own;
   Connection* connection = start_connection;
   if (connection == nullptr) {
@@ -56,9 +92,7 @@ void tell_tool(const ops::Attached& attached) {
     if (!own.open() || !own.send({reinterpret_cast<const std::uint8_t*>(&hello), sizeof hello})) return;
     connection = &own;
   }
-  static std::uint8_t message[kMaxModuleMessage];  // under the engine's lock
-  static_cast<void>(
-      connection->send(describe(attached.module, attached.prepared, attached.refused, message)));
+  static_cast<void>(connection->send(message));
 }
 
 /// Calls visit(kind, text) for each entry, until it fails. Errors: kProtocol.
@@ -163,6 +197,12 @@ void leave_recording() {
 void describe_modules(void (*put)(void* context, std::span<const std::uint8_t> message), void* context) {
   static std::uint8_t message[kMaxModuleMessage];  // under the engine's lock
   const ops::EngineLock lock;
+  for_each_told_module([&](const buffer::Module& told, std::span<const std::uint8_t> bytes) {
+    for (ops::Module* m = ops::first_module(); m != nullptr; m = m->next) {
+      if (m->first_function == told.first_function && m->site_count != 0) return;
+    }
+    put(context, bytes);
+  });
   const ops::OpenModules open;
   for (ops::Module* m = ops::first_module(); m != nullptr; m = m->next) {
     const bool is_wanted = m->patch.size() != 0 || (m->is_usable && recorder::has_backtraces());
@@ -187,6 +227,7 @@ Result<void> start_recording(ops::EngineStart when, ops::Failure& failure) {
   const auto filters = join(connection, buffer::HelloReason::kStart, welcome);
   if (!filters) return filters.error();
   const std::uint64_t cost = wants_cost(welcome) ? recorder::measure_call_cost() : 0;
+  told_modules.create_once().clear();
   start_connection = &connection;
   auto attached = attach(when, *filters, failure);
   start_connection = nullptr;

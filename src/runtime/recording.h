@@ -17,7 +17,8 @@ base::Result<void> start_recording(ops::EngineStart when, ops::Failure& failure)
 /// begin. Does nothing if there is none. Errors: as recorder::detach, and then it goes on.
 base::Result<void> stop_recording(ops::Failure& failure);
 
-/// Calls put(context, message) with a buffer::Module message for each module that has hooked functions.
+/// Calls put(context, message) with a buffer::Module message for each module that has hooked functions,
+/// or had some in this recording before it was unloaded.
 void describe_modules(void (*put)(void* context, std::span<const std::uint8_t> message), void* context);
 
 /// Filters as the Welcome message has them; triggers are passed by. Errors: kProtocol, kFilterSyntax,

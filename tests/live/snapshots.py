@@ -19,6 +19,20 @@ def test_of_a_flight_recorder_without_a_tool(live):
         live.refused("snapshot", target.pid, says=["calltap attach"])
 
 
+def test_of_modules_that_are_gone(live):
+    plugin = live.programs / "pad/plugin.so"
+    with Target(live) as target:
+        live.done("attach", target.pid, "--flight", "-N", "obey*")
+        for _ in range(2):
+            target.obey(f"load {plugin}")
+            target.obey("plugin 12")
+            target.obey("unload")
+        target.obey("calls 100")
+        live.done("snapshot", target.pid, "-o", live.directory)
+        expect(live.reported() == {"work": 1, "leaf": 100, "plugin": 24}, live.reported())
+        live.done("detach", target.pid)
+
+
 def test_keeps_the_newest(live):
     with Target(live) as target:
         live.done("attach", target.pid, "--flight", "--buffer", "128K", "-F", "leaf", "-F", "begin")
