@@ -108,7 +108,7 @@ def machine(env):
     family, model = field.get("cpu family", "?"), field.get("model", "?")
     return {
         "cpu": f"{field.get('model name', 'unknown')} (family {family}, model {model})",
-        "cpus": len(os.sched_getaffinity(0)), "kernel": os.uname().release,
+        "cpus": len(os.sched_getaffinity(0)), "kernel": os.uname().release.split("-")[0],
         "virtual": " hypervisor" in cpus, "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "versions": {"GCC": first_line("gcc", "-dumpfullversion"), "clang 14": package("clang-14"),
                      "clang 19": package("clang-19"), "uftrace": package("uftrace"), "lttng-ust": package("liblttng-ust1"),
